@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Wavecut: consistent snapshots of a running MPI job.
+ *
+ * A program protects its state by name, restores it once, and passes a safe point in its main loop.
+ * The library interposes on MPI (MPI standard 3.1, chapter 14: the profiling interface), takes a
+ * consistent cut in the sense of Chandy and Lamport (ACM TOCS 3(1), 1985) while the program runs,
+ * and writes state and messages in flight into one HDF5 file.
+ *
+ * Each call says who calls it:
+ *   Collective  every rank of the communicator given to wavecut_init, in the same order
+ *   Local       any rank, whenever it likes
+ * Functions return WAVECUT_OK or the reason; outputs are set only on WAVECUT_OK. The text of the last
+ * failure on this rank is wavecut_error_text(). No call is safe inside a signal handler.
+ */
+#ifndef WAVECUT_H
+#define WAVECUT_H
+
+#include <mpi.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WAVECUT_VERSION_MAJOR 0
+#define WAVECUT_VERSION_MINOR 1
+#define WAVECUT_VERSION_PATCH 0
+
+/* Longest name of a protected array, in bytes, without the terminating zero. */
+#define WAVECUT_NAME_MAX 255
+
+/* One list makes the codes, their names and their texts. */
+#define WAVECUT_STATUS_LIST(X)                                                                  \
+    X(OK, 0, "success")                                                                         \
+    X(ERR_ARGUMENT, 1, "an argument is wrong")                                                  \
+    X(ERR_ORDER, 2, "called too early, too late or twice")                                      \
+    X(ERR_NAME, 3, "a name is malformed, unknown or taken")                                     \
+    X(ERR_TYPE, 4, "this MPI datatype can't be stored")                                         \
+    X(ERR_MISMATCH, 5, "the snapshot and the program don't fit")                                \
+    X(ERR_NOT_FOUND, 6, "there is no such snapshot")                                            \
+    X(ERR_DAMAGED, 7, "the snapshot is damaged")                                                \
+    X(ERR_FINISHED, 8, "the run in this directory has finished")                                \
+    X(ERR_IO, 9, "reading or writing failed")                                                   \
+    X(ERR_MEMORY, 10, "out of memory")                                                          \
+    X(ERR_SETTING, 11, "a setting is wrong")                                                    \
+    X(ERR_MPI, 12, "an MPI call failed, or this is another MPI than the library was built for") \
+    X(ERR_UNSUPPORTED, 13, "not supported by this version")                                     \
+    X(ERR_PEER, 14, "another rank failed; its message says why")
+
+typedef enum wavecut_status {
+#define WAVECUT_STATUS_CODE(name, value, text) WAVECUT_##name = (value),
+    WAVECUT_STATUS_LIST(WAVECUT_STATUS_CODE)
+#undef WAVECUT_STATUS_CODE
+} wavecut_status;
+
+/*
+ * How messages before the cut are told from those after it.
+ *   ALIGNED    every rank passes wavecut_safepoint equally often, and a message sent after safe point k is
+ *              received after safe point k (iterations; the default). MPI's matching is never touched.
+ *   IMMEDIATE  the protected state describes the rank fully at its safe points, which need not be aligned
+ *              with those of other ranks (event loops, master/worker).
+ */
+typedef enum wavecut_cut_mode { WAVECUT_ALIGNED = 0, WAVECUT_IMMEDIATE = 1 } wavecut_cut_mode;
+
+/* Static text of a status, and its name ("WAVECUT_ERR_IO"). Local. Never NULL. */
+const char *wavecut_status_text(wavecut_status status);
+const char *wavecut_status_name(wavecut_status status);
+
+/* Text of this rank's last failure, owned by the library, valid until the next call. Local. Never NULL. */
+const char *wavecut_error_text(void);
+
+/*
+ * Starts checkpointing for the ranks of `comm`. Collective over `comm`, after MPI_Init and once per process (a
+ * second call on a congruent communicator is counted, and so is its wavecut_finalize).
+ *   comm  in   intracommunicator; duplicated, the caller keeps his
+ * Reads the settings on the first rank (environment WAVECUT_*, see the README) and gives them to all.
+ * On failure the program runs on without checkpoints, and every other call returns WAVECUT_ERR_ORDER.
+ * Errors: SETTING, IO (directory), FINISHED, MPI, UNSUPPORTED (MPI_THREAD_MULTIPLE), ORDER.
+ */
+wavecut_status wavecut_init(MPI_Comm comm);
+
+/*
+ * Chooses the kind of cut. Collective, before wavecut_restore. Errors: ARGUMENT, ORDER.
+ */
+wavecut_status wavecut_cut(wavecut_cut_mode mode);
+
+/*
+ * Protects `count` elements of `type` at `address` under `name`: they are saved with each snapshot and filled by
+ * wavecut_restore. Local: a name may exist on some ranks only and with another count on each; all ranks that
+ * have it must give the same type. Protecting a name again gives its new address and count.
+ *   name     in  [A-Za-z0-9_.-], '/' makes groups; at most WAVECUT_NAME_MAX bytes; copied
+ *   address  in  the caller's memory; must stay valid until unprotected, protected again or finalized
+ *   count    in  elements, not bytes; may be 0
+ *   type     in  a predefined C or Fortran datatype (see the table in the README)
+ * A failure leaves what was protected before. Errors: ARGUMENT, NAME, TYPE, MEMORY, ORDER.
+ */
+wavecut_status wavecut_protect(const char *name, void *address, size_t count, MPI_Datatype type);
+
+/*
+ * Like wavecut_protect, for this rank's part of one global array; in the file it is one dataset of the global shape.
+ *   ndims   in  1 to 8
+ *   global  in  [ndims] shape of the whole array, elements; the same on every rank
+ *   local   in  [ndims] shape of this rank's part
+ *   offset  in  [ndims] where this rank's part begins
+ * This version takes the split along the first axis: local and global agree in all others, offset is 0 there,
+ * and the parts follow each other in rank order without gaps. Errors: as wavecut_protect, UNSUPPORTED.
+ */
+wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type, int ndims,
+                                     const size_t global[], const size_t local[],
+                                     const size_t offset[]);
+
+/* Ends the protection of `name`. Local. Errors: NAME (not protected), ORDER. */
+wavecut_status wavecut_unprotect(const char *name);
+
+/*
+ * Tells what the snapshot that wavecut_restore will load holds under `name` for this rank, so that the program can
+ * allocate before it protects. Local, between wavecut_init and wavecut_restore.
+ *   count  out  elements; may be NULL
+ *   type   out  a predefined datatype; may be NULL
+ * Errors: NOT_FOUND (fresh start, or no such name for this rank), ORDER.
+ */
+wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *type);
+
+/*
+ * Begins the run: fills the protected memory and the channels from the snapshot chosen by WAVECUT_RESTART, or does
+ * nothing on a fresh start. Collective, once, when everything is protected and before the first safe point.
+ *   restarted  out  1 after a restart, 0 on a fresh start; may be NULL
+ * All ranks return the same status. On failure no protected byte has been changed.
+ * Errors: MISMATCH (the text lists what differs), DAMAGED, IO, MEMORY, ORDER, PEER.
+ */
+wavecut_status wavecut_restore(int *restarted);
+
+/*
+ * A safe point: the protected memory describes this rank fully, and no request is outstanding. A snapshot that is
+ * due records this rank here; otherwise the call costs a few instructions. Local (aligned programs pass it
+ * equally often on every rank). Errors: ORDER.
+ */
+wavecut_status wavecut_safepoint(void);
+
+/* Asks for a snapshot as soon as possible. Local: any rank. Errors: ORDER. */
+wavecut_status wavecut_request(void);
+
+/* What the library has done so far, on this rank. */
+typedef struct wavecut_info {
+    int restarted;           /* 1 if this run began from a snapshot */
+    int in_progress;         /* 1 while an attempt is under way */
+    uint64_t last_snapshot;  /* number of the newest committed snapshot; 0: none */
+    uint64_t committed;      /* snapshots committed by this process's run */
+    uint64_t voided;         /* attempts given up */
+    uint64_t failed;         /* attempts lost to the disk */
+    uint64_t restored_messages; /* messages in flight that this rank got back at the restart */
+    double stall_s;          /* seconds that the last record kept this rank from working */
+    double commit_s;         /* seconds from the request to the commit of the last snapshot */
+    char last_reason[256];   /* why the last attempt was void or failed; "" if none was */
+} wavecut_info;
+
+/* Fills `info` (the caller's). Local. Errors: ARGUMENT, ORDER. */
+wavecut_status wavecut_status_get(wavecut_info *info);
+
+/*
+ * Ends checkpointing: completes the snapshot under way or gives it up, and leaves the durable mark that this run is
+ * finished. Collective, before MPI_Finalize. Errors: ORDER, IO (the mark could not be written).
+ */
+wavecut_status wavecut_finalize(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

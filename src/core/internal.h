@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the parts of core/ know of each other. */
+#ifndef WC_CORE_INTERNAL_H
+#define WC_CORE_INTERNAL_H
+
+#include "core.h"
+
+#include <assert.h>
+
+/* frame.c: this rank's point on the cut, valid or void as core->vote says. */
+void wc_frame_record(wc_core *core);
+
+bool wc_cut_arrived(wc_core *core); /* every byte of the cut is here */
+
+/* counted.c */
+bool wc_counted_logs(const wc_core *core, const wc_recv *r);     /* may what it received belong to the cut? */
+void wc_counted_log(wc_core *core, wc_recv *r, wc_stream *stream); /* copies it into the cut */
+void wc_counted_handed(wc_core *core, wc_recv *r, wc_stream *stream);
+void wc_counted_record(wc_core *core);
+void wc_counted_close(wc_core *core);  /* B is complete: all markers are here */
+bool wc_counted_settle(wc_core *core); /* true when every message in flight is in the cut */
+
+/* pulled.c */
+void wc_pulled_arm(wc_core *core);
+void wc_pulled_record(wc_core *core);
+void wc_pulled_close(wc_core *core);
+bool wc_pulled_settle(wc_core *core);
+void wc_pulled_progress(wc_core *core);
+void wc_pulled_stash(wc_core *core, wc_message *m); /* appends; the stash becomes a holder */
+wc_message *wc_pulled_find(wc_core *core, const wc_recv *r, bool held_too);
+void wc_pulled_bind(wc_core *core, wc_recv *r, wc_message *m);
+void wc_pulled_poll_bound(wc_core *core);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Communicators, channels and streams as one rank sees them.
+ *
+ * A channel is (communicator, peer) in one direction; a stream is the part of it with one tag. MPI keeps order
+ * within a stream and nowhere else (MPI 3.1, section 3.5), so messages are counted per stream.
+ */
+#ifndef WC_CORE_STREAM_H
+#define WC_CORE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WC_ANY (-1) /* any source, any tag */
+
+typedef struct wc_comm {
+    uint64_t uid;         /* the same on all members, and again after a restart */
+    int rank, size;
+    uint32_t id;          /* this rank's number for it */
+    bool freed;           /* the application has let go of it */
+    bool outside;         /* has members outside the job: can't be part of a snapshot */
+    uint64_t collectives; /* entered; the same as completed when none is outstanding */
+    struct wc_comm *next;
+} wc_comm;
+
+typedef struct wc_channel {
+    wc_comm *comm;
+    int peer;
+    int tag;      /* unused, 0: so that channels and streams share a table */
+    bool used;    /* out: has sent since the last marker; in: has ever received or been announced */
+    bool marked;  /* out: marker sent in this attempt */
+    bool closed;  /* in: marker arrived in this attempt */
+    bool located;  /* job_rank is known */
+    int job_rank;  /* of the peer; -1: takes no part in the job */
+    uint64_t settled; /* in: messages of streams that have been dropped from the table */
+    struct wc_stream *streams; /* all of this channel, through `sibling` */
+} wc_channel;
+
+typedef struct wc_stream {
+    wc_comm *comm;
+    int peer, tag;
+    wc_channel *channel;
+    struct wc_stream *sibling;
+    /* sender */
+    uint64_t sent; /* since the last marker */
+    /* receiver; all absolute since the stream was made */
+    uint64_t posted;     /* positions given to receives (aligned only) */
+    uint64_t handed;     /* messages handed to the application */
+    uint64_t known;      /* messages that markers have told of, and those that a restart brought */
+    uint64_t cut_handed; /* handed at the record */
+    uint64_t stashed;    /* in the stash */
+    uint64_t in_cut;     /* messages of the cut's channel state found so far */
+} wc_stream;
+
+#define WC_STREAM_CACHE 64 /* a power of two */
+
+typedef struct wc_streams {
+    void **slots; /* open addressing */
+    size_t mask, count;
+    wc_stream *cache[WC_STREAM_CACHE]; /* never NULL: a dummy that matches nothing fills the gaps */
+} wc_streams;
+
+typedef struct wc_channels {
+    void **slots;
+    size_t mask, count;
+} wc_channels;
+
+void wc_streams_init(wc_streams *streams);
+void wc_streams_free(wc_streams *streams);
+void wc_channels_free(wc_channels *channels);
+
+/* Finds or makes. Never NULL: memory this small that is missing ends the process with a message. */
+wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *comm, int peer, int tag);
+wc_channel *wc_channel_get(wc_channels *channels, wc_comm *comm, int peer);
+
+/* Drops the streams for which `settled` says yes; their `handed` messages stay counted in the channel. */
+void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *));
+
+/* The hot path: a look into the cache first. */
+static inline wc_stream *wc_stream_find(wc_streams *streams, wc_channels *channels, wc_comm *comm,
+                                        int peer, int tag) {
+    unsigned slot = ((unsigned)peer * 7u + (unsigned)tag + comm->id * 29u) & (WC_STREAM_CACHE - 1);
+    wc_stream *s = streams->cache[slot];
+    if (__builtin_expect(s->comm == comm && s->peer == peer && s->tag == tag, 1))
+        return s;
+    s = wc_stream_get(streams, channels, comm, peer, tag);
+    streams->cache[slot] = s;
+    return s;
+}
+
+#define WC_EACH(table, type, var)                                                               \
+    for (size_t var##_i = 0; (table)->slots && var##_i <= (table)->mask; var##_i++)             \
+        for (type *var = (table)->slots[var##_i]; var; var = NULL)
+
+/* malloc, realloc that end the process with a message: for the few bytes that bookkeeping needs. */
+void *wc_core_alloc(size_t bytes);
+void *wc_core_grow(void *old, size_t bytes);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The store: one snapshot is one HDF5 file. No MPI here.
+ *
+ * Writing. Rank 0 makes the file and its datasets with HDF5 (wc_store_create, wc_store_add_channels) and gets back
+ * file offsets; these are plain numbers, which the caller hands to the other ranks. Every rank writes its own
+ * extents at their offsets with a wc_writer (writer.h). Rank 0 publishes (wc_store_publish) when all are durable.
+ *
+ * Every function that can fail returns a wavecut-style status (status.h) and writes the text of the error, naming
+ * the file, into `wc_error *`.
+ */
+#ifndef WC_STORE_STORE_H
+#define WC_STORE_STORE_H
+
+#include "type.h"
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WC_STORE_NAME_BYTES 256 /* a protected name with its terminating zero */
+#define WC_STORE_MAX_DIMS 8
+#define WC_STORE_REASON_BYTES 256
+
+/* One protected name as the whole job sees it. */
+typedef struct wc_array {
+    char name[WC_STORE_NAME_BYTES];
+    wc_type type;
+    uint32_t ndims;                     /* 0: local (ranks' elements one after the other); else a global array */
+    uint64_t total;                     /* elements of all ranks together */
+    uint64_t shape[WC_STORE_MAX_DIMS];  /* global shape when ndims > 0 */
+} wc_array;
+
+/* Where the parts of an array are in the file. */
+typedef struct wc_array_place {
+    uint64_t data;  /* file offset of element 0 of /state/<name>; 0 when total is 0 */
+    uint64_t index; /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per rank) */
+} wc_array_place;
+
+/* One row of /index/<name>. Written as it is: little-endian, no padding. */
+typedef struct wc_index_row {
+    uint64_t first;    /* elements before this rank's */
+    uint64_t count;    /* elements of this rank */
+    uint64_t checksum; /* XXH3-64 of this rank's bytes */
+    uint64_t present;  /* 1 if this rank protects the name, else 0 (a rank may protect 0 elements) */
+} wc_index_row;
+
+#define WC_HOST_BYTES 64
+
+/* One row of /ranks. No padding. Times are seconds since the epoch (record) or since the request. */
+typedef struct wc_rank_row {
+    uint32_t rank;
+    uint32_t pid;
+    uint64_t step; /* safe points passed */
+    uint64_t bytes; /* state bytes of this rank */
+    double record_time;
+    double arm_s, record_s, close_s, durable_s; /* when each phase ended, seconds after the request was heard */
+    double stall_s;                             /* how long the record kept the application */
+    char host[WC_HOST_BYTES];
+} wc_rank_row;
+
+/* One row of /channels/counters: a channel that has carried messages. No padding. */
+typedef struct wc_counter_row {
+    uint64_t comm;        /* row of /communicators */
+    uint32_t source;      /* job rank */
+    uint32_t destination; /* job rank */
+    uint64_t sent;
+    uint64_t received;
+    uint64_t in_flight;
+} wc_counter_row;
+
+/* One row of /channels/messages: a message in flight, in channel order per (comm, source, destination). No padding. */
+typedef struct wc_message_row {
+    uint64_t comm; /* row of /communicators */
+    uint32_t source;
+    uint32_t destination;
+    int32_t tag;
+    uint32_t reserved; /* 0 */
+    uint64_t sequence; /* position in its channel's state, from 0 */
+    uint64_t bytes;
+    uint64_t offset;   /* into /channels/payload */
+    uint64_t checksum; /* XXH3-64 of its bytes */
+} wc_message_row;
+
+/* One row of /communicators. No padding. Members are job ranks: members_count of them from members_first on in
+ * /communicator_members. */
+typedef struct wc_comm_row {
+    uint64_t uid;
+    uint64_t parent_uid;
+    uint64_t ordinal; /* which creation on the parent this was */
+    int64_t colour;   /* of a split, else 0 */
+    uint64_t collectives; /* completed at the cut */
+    uint64_t members_first;
+    uint64_t members_count;
+    char how[16]; /* "world", "self", "dup", "split", "create", "cart" */
+} wc_comm_row;
+
+/* What is known when the file is made. Strings are the caller's. */
+typedef struct wc_snapshot_head {
+    uint64_t id;
+    uint64_t parent_id; /* snapshot the run was restarted from; 0: none */
+    uint64_t run_id;    /* random, one per run (kept over restarts) */
+    uint32_t ranks;
+    uint32_t immediate;     /* 0 aligned, 1 immediate */
+    double time;            /* seconds since the epoch, UTC */
+    uint32_t initiator;     /* job rank that asked first */
+    const char *mpi_library;
+    const char *program;    /* arguments joined by blanks */
+    const char *version;    /* Wavecut's */
+} wc_snapshot_head;
+
+typedef struct wc_channel_sizes {
+    uint64_t counters, messages, payload_bytes, communicators, members;
+} wc_channel_sizes;
+
+typedef struct wc_channel_place { /* file offsets of the first element; 0 where the size is 0 */
+    uint64_t counters, messages, payload, communicators, members;
+} wc_channel_place;
+
+/* ---- writing: rank 0 only ---- */
+
+typedef struct wc_store_file wc_store_file;
+
+/*
+ * Makes DIR/wavecut-<id>.h5.partial with head, ranks and arrays, all space taken (posix_fallocate). Checks that each
+ * dataset is contiguous, early-allocated and inside the file.
+ *   places      out [narrays]
+ *   ranks_place out file offset of rank 0's row of /ranks
+ */
+wc_status wc_store_create(const char *dir, const wc_snapshot_head *head, const wc_array *arrays,
+                          size_t narrays, wc_array_place *places, uint64_t *ranks_place,
+                          wc_store_file **file, wc_error *error);
+
+/* Adds the channel datasets, whose sizes are known only after the close. */
+wc_status wc_store_add_channels(wc_store_file *file, const wc_channel_sizes *sizes,
+                                wc_channel_place *place, wc_error *error);
+
+/*
+ * All ranks have said durable: attribute `complete`, metadata hash, fsync, rename from .partial, fsync of the directory.
+ * Frees `file` in any case; after an error the .partial is gone and no snapshot has been removed.
+ */
+wc_status wc_store_publish(wc_store_file *file, wc_error *error);
+
+/* Gives the snapshot up: closes and removes the .partial. Frees `file`. */
+void wc_store_abandon(wc_store_file *file);
+
+/* Path of the .partial file, for the writers of all ranks. Owned by `file`. */
+const char *wc_store_path(const wc_store_file *file);
+
+/* Removes all but the newest `keep` snapshots (0 keeps all), and stale .partial files; only what it recognises. */
+wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error);
+
+/* ---- directory ---- */
+
+/* Makes DIR (and parents) if missing and checks that it can be written. */
+wc_status wc_store_prepare_dir(const char *dir, wc_error *error);
+
+/* Ids of the snapshots in DIR, newest first. *ids is malloc'd; the caller frees. No snapshots is not an error. */
+wc_status wc_store_list(const char *dir, uint64_t **ids, size_t *count, wc_error *error);
+
+/* DIR/wavecut-<id>.h5 into `path`. */
+void wc_store_snapshot_path(const char *dir, uint64_t id, char *path, size_t size);
+
+/* The durable mark that a run has finished (DIR/finished: text, run id and time). */
+wc_status wc_store_mark_finished(const char *dir, uint64_t run_id, wc_error *error);
+/* *run_id = 0 when there is no mark. */
+wc_status wc_store_read_finished(const char *dir, uint64_t *run_id, wc_error *error);
+wc_status wc_store_clear_finished(const char *dir, wc_error *error);
+
+/* Request file (DIR/request): made by `wavecut request`, taken by rank 0. Counts only if it belongs to this user or to the
+ * directory's owner. */
+wc_status wc_store_put_request(const char *dir, wc_error *error);
+bool wc_store_take_request(const char *dir);
+
+/* ---- reading: any rank, and the command line ---- */
+
+typedef struct wc_reader wc_reader;
+
+/* Opens a committed snapshot read-only, checks the metadata hash before HDF5 sees the file, and reads the head. */
+wc_status wc_reader_open(const char *path, wc_reader **reader, wc_error *error);
+void wc_reader_close(wc_reader *reader);
+
+const wc_snapshot_head *wc_reader_head(const wc_reader *reader);
+size_t wc_reader_arrays(const wc_reader *reader, const wc_array **arrays);
+
+/* Row of one rank. present = 0 if the rank does not have the array. */
+wc_status wc_reader_index(wc_reader *reader, size_t array, uint32_t rank, wc_index_row *row,
+                          wc_error *error);
+
+/* Reads and verifies rank's elements of an array into `to` (row.count elements). With to == NULL only verifies. */
+wc_status wc_reader_extent(wc_reader *reader, size_t array, uint32_t rank, void *to,
+                           wc_error *error);
+
+wc_status wc_reader_ranks(wc_reader *reader, wc_rank_row **rows, size_t *count, wc_error *error);
+wc_status wc_reader_counters(wc_reader *reader, wc_counter_row **rows, size_t *count,
+                             wc_error *error);
+wc_status wc_reader_messages(wc_reader *reader, wc_message_row **rows, size_t *count,
+                             wc_error *error);
+wc_status wc_reader_communicators(wc_reader *reader, wc_comm_row **rows, size_t *count,
+                                  wc_error *error);
+/* Reads and verifies one message's bytes into `to` (row->bytes bytes); with to == NULL only verifies. */
+wc_status wc_reader_payload(wc_reader *reader, const wc_message_row *row, void *to,
+                            wc_error *error);
+
+/* What verification found. */
+typedef struct wc_verdict {
+    uint64_t extents, messages, bytes; /* checked */
+    uint64_t failures;
+    char first_failure[WC_STORE_REASON_BYTES];
+} wc_verdict;
+
+/* Checks every extent, every message, every counter row (sent = received + in flight, in flight = number of messages) and
+ * every reference of a message to a communicator. Returns OK with failures > 0 for a damaged one. */
+wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error);
+
+#endif
