@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Communicators: found by handle, made and freed. */
+#include "layer.h"
+
+#include <stdlib.h>
+
+/* By handle: few, so a list from the newest on does, with the last one looked up cached by wc_comm_of. */
+wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
+    for (wc_comm *c = L.core.comms; c; c = c->next) {
+        wc_mpi_comm *m = wc_comm_from_core(c);
+        if (m->handle == comm && !c->freed)
+            return L.last_comm = m;
+    }
+    return NULL;
+}
+
+wc_mpi_comm *wc_comm_by_uid(uint64_t uid) {
+    for (wc_comm *c = L.core.comms; c; c = c->next)
+        if (c->uid == uid)
+            return wc_comm_from_core(c);
+    return NULL;
+}
+
+static uint64_t mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * UINT64_C(0xD6E8FEB86659FD93);
+    return h ^ h >> 32;
+}
+
+bool wc_comm_leaves_job(MPI_Group group) {
+    int result;
+    MPI_Group common;
+    PMPI_Group_intersection(group, L.job_group, &common);
+    PMPI_Group_compare(group, common, &result);
+    if (common != MPI_GROUP_EMPTY)
+        PMPI_Group_free(&common);
+    return result == MPI_UNEQUAL;
+}
+
+wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
+    wc_mpi_comm *c = wc_core_alloc(sizeof *c);
+    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how};
+    PMPI_Comm_rank(comm, &c->core.rank);
+    PMPI_Comm_size(comm, &c->core.size);
+    PMPI_Comm_group(comm, &c->group);
+    c->core.outside = L.attached && wc_comm_leaves_job(c->group);
+    wc_core_add_comm(&L.core, &c->core);
+    return c;
+}
+
+/* Hints that let MPI break the order of messages, or leave out wildcards, break the pull. They are only hints. */
+static void drop_assertions(MPI_Comm comm) {
+    static const char *const keys[] = {"mpi_assert_allow_overtaking", "mpi_assert_no_any_tag",
+                                       "mpi_assert_no_any_source", "mpi_assert_exact_length"};
+    MPI_Info info;
+    char value[16];
+    int found;
+    if (PMPI_Comm_get_info(comm, &info) != MPI_SUCCESS)
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        PMPI_Info_get(info, keys[i], sizeof value - 1, value, &found);
+        if (found)
+            PMPI_Info_set(info, keys[i], "false");
+    }
+    PMPI_Comm_set_info(comm, info);
+    PMPI_Info_free(&info);
+}
+
+/* Members make a communicator in the same order on its parent, so all of them get the same uid, and get it again after a
+ * restart, without a message. */
+static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
+    uint64_t ordinal = ++parent->creations;
+    if (comm == MPI_COMM_NULL)
+        return;
+    int first = 0, world = 0;
+    MPI_Group group, all;
+    PMPI_Comm_group(comm, &group);
+    PMPI_Comm_group(MPI_COMM_WORLD, &all);
+    PMPI_Group_translate_ranks(group, 1, &first, all, &world);
+    PMPI_Group_free(&group);
+    PMPI_Group_free(&all);
+    uint64_t uid = mix(mix(mix(parent->core.uid, ordinal), (uint64_t)colour), (uint64_t)world);
+    wc_mpi_comm *c = wc_comm_add(comm, uid, how);
+    c->parent_uid = parent->core.uid;
+    c->ordinal = ordinal;
+    c->colour = colour;
+    drop_assertions(comm);
+}
+
+static wc_mpi_comm *begin(MPI_Comm parent) {
+    if (L.way == WC_WAY_OFF)
+        return NULL;
+    wc_layer_touch();
+    wc_mpi_comm *c = wc_comm_of(parent);
+    if (!c)
+        return NULL;
+    wc_core_native_begin(&L.core);
+    c->core.collectives++;
+    return c;
+}
+
+static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *how, int64_t colour) {
+    if (!parent)
+        return rc;
+    wc_core_native_end(&L.core);
+    if (rc == MPI_SUCCESS)
+        made(parent, *comm, how, colour);
+    wc_layer_update();
+    return rc;
+}
+
+WC_EXPORT int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Comm_dup(comm, newcomm), newcomm, "dup", 0);
+}
+
+WC_EXPORT int MPI_Comm_dup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Comm_dup_with_info(comm, info, newcomm), newcomm, "dup", 0);
+}
+
+WC_EXPORT int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Comm_split(comm, color, key, newcomm), newcomm, "split", color);
+}
+
+WC_EXPORT int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Comm_split_type(comm, type, key, info, newcomm), newcomm, "split", type);
+}
+
+WC_EXPORT int MPI_Comm_create(MPI_Comm comm, MPI_Group group, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Comm_create(comm, group, newcomm), newcomm, "create", 0);
+}
+
+WC_EXPORT int MPI_Cart_create(MPI_Comm comm, int ndims, const int dims[], const int periods[], int reorder,
+                              MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Cart_create(comm, ndims, dims, periods, reorder, newcomm), newcomm, "cart", 0);
+}
+
+WC_EXPORT int MPI_Cart_sub(MPI_Comm comm, const int remain[], MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Cart_sub(comm, remain, newcomm), newcomm, "cart", 0);
+}
+
+WC_EXPORT int MPI_Graph_create(MPI_Comm comm, int nnodes, const int index[], const int edges[], int reorder,
+                               MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Graph_create(comm, nnodes, index, edges, reorder, newcomm), newcomm, "graph", 0);
+}
+
+WC_EXPORT int MPI_Dist_graph_create_adjacent(MPI_Comm comm, int indegree, const int sources[],
+                                             const int source_weights[], int outdegree,
+                                             const int destinations[], const int weights[], MPI_Info info,
+                                             int reorder, MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c,
+               PMPI_Dist_graph_create_adjacent(comm, indegree, sources, source_weights, outdegree,
+                                               destinations, weights, info, reorder, newcomm),
+               newcomm, "graph", 0);
+}
+
+WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], const int degrees[],
+                                    const int targets[], const int weights[], MPI_Info info, int reorder,
+                                    MPI_Comm *newcomm) {
+    wc_mpi_comm *c = begin(comm);
+    return end(c, PMPI_Dist_graph_create(comm, n, nodes, degrees, targets, weights, info, reorder, newcomm),
+               newcomm, "graph", 0);
+}
+
+/* ---- release ---- */
+
+static void free_native(wc_mpi_comm *c) {
+    PMPI_Comm_free(&c->handle);
+    c->handle = MPI_COMM_NULL;
+}
+
+/* While markers may be under way on it, a communicator is only hidden: a marker to a rank that has freed it would never be
+ * received. */
+static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
+    wc_mpi_comm *c = L.way == WC_WAY_OFF || *comm == MPI_COMM_NULL ? NULL : wc_comm_of(*comm);
+    if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
+        return native(comm);
+    wc_layer_touch();
+    wc_core_native_begin(&L.core);
+    c->core.freed = true;
+    L.last_comm = wc_comm_from_core(L.core.comms);
+    bool wait = L.immediate && (wc_core_busy(&L.core) || wc_core_comm_busy(&L.core, &c->core));
+    int rc = MPI_SUCCESS;
+    if (wait) {
+        *comm = MPI_COMM_NULL;
+    } else {
+        rc = native(comm);
+        c->handle = MPI_COMM_NULL;
+    }
+    wc_core_native_end(&L.core);
+    return rc;
+}
+
+WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) { return release(comm, PMPI_Comm_free); }
+
+WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) { return release(comm, PMPI_Comm_disconnect); }
+
+void wc_comm_free_zombies(void) {
+    for (wc_comm *c = L.core.comms; c; c = c->next) {
+        wc_mpi_comm *m = wc_comm_from_core(c);
+        if (c->freed && m->handle != MPI_COMM_NULL && !wc_core_comm_busy(&L.core, c))
+            free_native(m);
+    }
+}
+
+void wc_comm_free_all(void) {
+    while (L.core.comms) {
+        wc_mpi_comm *c = wc_comm_from_core(L.core.comms);
+        L.core.comms = c->core.next;
+        PMPI_Group_free(&c->group);
+        free(c->marker_receives);
+        free(c);
+    }
+}

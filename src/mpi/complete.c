@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Completion: the Wait and Test family, Request_free, Cancel, Request_get_status. A receive is received when these say so. */
+#include "layer.h"
+
+#include <stdlib.h>
+
+/* ---- one request ---- */
+
+static bool ready(MPI_Request handle) {
+    if (handle == MPI_REQUEST_NULL)
+        return true;
+    wc_request *r = wc_request_find(handle);
+    if (r)
+        return wc_request_ready(r);
+    int flag = 0;
+    PMPI_Request_get_status(handle, &flag, MPI_STATUS_IGNORE);
+    return flag;
+}
+
+/* Completes a request that is ready. */
+static int finish(MPI_Request *handle, MPI_Status *status) {
+    wc_request *r = *handle == MPI_REQUEST_NULL ? NULL : wc_request_find(*handle);
+    if (r) {
+        int rc = wc_request_finish(r, status);
+        *handle = MPI_REQUEST_NULL;
+        return rc;
+    }
+    bool active = *handle != MPI_REQUEST_NULL;
+    int rc = PMPI_Wait(handle, status);
+    if (active && *handle == MPI_REQUEST_NULL)
+        L.operations--;
+    return rc;
+}
+
+static void touch(void) {
+    L.core.wanting = true;
+    wc_layer_touch();
+}
+
+static void leave(bool starving) {
+    L.core.wanting = false;
+    if (starving && L.core.held)
+        wc_core_starved(&L.core);
+}
+
+/* The FAST way of one completed request: MPI has completed it, `handle` is what it was. */
+static inline void note_completed(MPI_Request handle) {
+    wc_request *r = L.table_count ? wc_request_find(handle) : NULL;
+    if (!r) {
+        L.operations--;
+        return;
+    }
+    r->recv.stream->handed++;
+    wc_request_release(r);
+}
+
+WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
+    MPI_Request handle = *request;
+    if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
+        return PMPI_Wait(request, status);
+    if (L.way == WC_WAY_FAST) {
+        int rc = PMPI_Wait(request, status);
+        if (*request == MPI_REQUEST_NULL)
+            note_completed(handle);
+        return rc;
+    }
+    unsigned spins = 0;
+    touch();
+    while (!ready(handle))
+        wc_layer_idle(&spins);
+    leave(false);
+    return finish(request, status);
+}
+
+WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
+    MPI_Request handle = *request;
+    if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
+        return PMPI_Test(request, flag, status);
+    if (L.way == WC_WAY_FAST) {
+        int rc = PMPI_Test(request, flag, status);
+        if (*flag && *request == MPI_REQUEST_NULL)
+            note_completed(handle);
+        return rc;
+    }
+    touch();
+    *flag = ready(handle);
+    leave(!*flag);
+    return *flag ? finish(request, status) : MPI_SUCCESS;
+}
+
+/* ---- all ---- */
+
+enum { FEW = 64 };
+
+/* Handles before the call: MPI nulls what it completes. */
+static MPI_Request *keep_handles(const MPI_Request requests[], int n, MPI_Request few[FEW]) {
+    MPI_Request *handles = n <= FEW ? few : wc_core_alloc((size_t)n * sizeof *handles);
+    for (int i = 0; i < n; i++)
+        handles[i] = requests[i];
+    return handles;
+}
+
+static void note_all(const MPI_Request requests[], MPI_Request *handles, int n, const MPI_Request few[FEW]) {
+    for (int i = 0; i < n; i++)
+        if (handles[i] != MPI_REQUEST_NULL && requests[i] == MPI_REQUEST_NULL)
+            note_completed(handles[i]);
+    if (handles != few)
+        free(handles);
+}
+
+static bool all_ready(int n, const MPI_Request requests[]) {
+    bool all = true;
+    for (int i = 0; i < n; i++)
+        all = ready(requests[i]) && all;
+    return all;
+}
+
+static MPI_Status *status_at(MPI_Status statuses[], int i) {
+    return statuses == MPI_STATUSES_IGNORE ? MPI_STATUS_IGNORE : &statuses[i];
+}
+
+static int finish_all(int n, MPI_Request requests[], MPI_Status statuses[]) {
+    int rc = MPI_SUCCESS;
+    for (int i = 0; i < n; i++) {
+        int one = finish(&requests[i], status_at(statuses, i));
+        if (one != MPI_SUCCESS)
+            rc = MPI_ERR_IN_STATUS;
+        if (statuses != MPI_STATUSES_IGNORE)
+            statuses[i].MPI_ERROR = one;
+    }
+    return rc;
+}
+
+WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Waitall(n, requests, statuses);
+    if (L.way == WC_WAY_FAST) {
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        int rc = PMPI_Waitall(n, requests, statuses);
+        note_all(requests, handles, n, few);
+        return rc;
+    }
+    unsigned spins = 0;
+    touch();
+    while (!all_ready(n, requests))
+        wc_layer_idle(&spins);
+    leave(false);
+    return finish_all(n, requests, statuses);
+}
+
+WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Testall(n, requests, flag, statuses);
+    if (L.way == WC_WAY_FAST) {
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        int rc = PMPI_Testall(n, requests, flag, statuses);
+        note_all(requests, handles, n, few);
+        return rc;
+    }
+    touch();
+    *flag = all_ready(n, requests);
+    leave(!*flag);
+    return *flag ? finish_all(n, requests, statuses) : MPI_SUCCESS;
+}
+
+/* ---- any ---- */
+
+/* The first ready one, -1 if none is, MPI_UNDEFINED if all are null. */
+static int find_ready(int n, const MPI_Request requests[]) {
+    bool any = false;
+    for (int i = 0; i < n; i++) {
+        if (requests[i] == MPI_REQUEST_NULL)
+            continue;
+        any = true;
+        if (ready(requests[i]))
+            return i;
+    }
+    return any ? -1 : MPI_UNDEFINED;
+}
+
+static int finish_any(int n, MPI_Request requests[], int *index, MPI_Status *status) {
+    if (*index == MPI_UNDEFINED)
+        return PMPI_Waitany(n, requests, index, status); /* an empty status */
+    return finish(&requests[*index], status);
+}
+
+WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status *status) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Waitany(n, requests, index, status);
+    if (L.way == WC_WAY_FAST) {
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        int rc = PMPI_Waitany(n, requests, index, status);
+        note_all(requests, handles, n, few);
+        return rc;
+    }
+    unsigned spins = 0;
+    touch();
+    while ((*index = find_ready(n, requests)) == -1)
+        wc_layer_idle(&spins);
+    leave(false);
+    return finish_any(n, requests, index, status);
+}
+
+WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag, MPI_Status *status) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Testany(n, requests, index, flag, status);
+    if (L.way == WC_WAY_FAST) {
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        int rc = PMPI_Testany(n, requests, index, flag, status);
+        note_all(requests, handles, n, few);
+        return rc;
+    }
+    touch();
+    *index = find_ready(n, requests);
+    *flag = *index != -1;
+    leave(!*flag);
+    if (*flag)
+        return finish_any(n, requests, index, status);
+    *index = MPI_UNDEFINED;
+    return MPI_SUCCESS;
+}
+
+/* ---- some ---- */
+
+static int finish_some(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+    int rc = MPI_SUCCESS;
+    *done = 0;
+    for (int i = 0; i < n; i++) {
+        if (requests[i] == MPI_REQUEST_NULL || !ready(requests[i]))
+            continue;
+        int one = finish(&requests[i], status_at(statuses, *done));
+        if (one != MPI_SUCCESS)
+            rc = MPI_ERR_IN_STATUS;
+        if (statuses != MPI_STATUSES_IGNORE)
+            statuses[*done].MPI_ERROR = one;
+        indices[(*done)++] = i;
+    }
+    return rc;
+}
+
+static int some_native(bool wait, int n, MPI_Request requests[], int *done, int indices[],
+                       MPI_Status statuses[]) {
+    MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+    int rc = wait ? PMPI_Waitsome(n, requests, done, indices, statuses)
+                  : PMPI_Testsome(n, requests, done, indices, statuses);
+    note_all(requests, handles, n, few);
+    return rc;
+}
+
+WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Waitsome(n, requests, done, indices, statuses);
+    if (L.way == WC_WAY_FAST)
+        return some_native(true, n, requests, done, indices, statuses);
+    unsigned spins = 0;
+    int index;
+    touch();
+    while ((index = find_ready(n, requests)) == -1)
+        wc_layer_idle(&spins);
+    leave(false);
+    *done = MPI_UNDEFINED;
+    return index == MPI_UNDEFINED ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
+}
+
+WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Testsome(n, requests, done, indices, statuses);
+    if (L.way == WC_WAY_FAST)
+        return some_native(false, n, requests, done, indices, statuses);
+    touch();
+    int index = find_ready(n, requests);
+    leave(index == -1);
+    *done = index == MPI_UNDEFINED ? MPI_UNDEFINED : 0;
+    return index < 0 ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
+}
+
+/* ---- looking without completing ---- */
+
+WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
+    wc_request *r = L.way == WC_WAY_OFF || request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
+    if (!r)
+        return PMPI_Request_get_status(request, flag, status);
+    if (L.way == WC_WAY_SLOW)
+        touch();
+    *flag = wc_request_ready(r);
+    leave(!*flag);
+    if (!*flag)
+        return MPI_SUCCESS;
+    /* From now on the application may read the buffer, and write it. */
+    if (r->inner != MPI_REQUEST_NULL && !r->recv.cancelled && !r->recv.handed)
+        wc_core_handed(&L.core, &r->recv, r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
+                       r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);
+    if (status != MPI_STATUS_IGNORE) {
+        *status = r->status;
+        if (r->recv.message) {
+            status->MPI_SOURCE = r->recv.message->source;
+            status->MPI_TAG = r->recv.message->tag;
+        }
+    }
+    /* Its completion must not count it again: the FAST way would. */
+    L.virtual_count += !r->looked_at;
+    r->looked_at = true;
+    wc_layer_update();
+    return MPI_SUCCESS;
+}
+
+WC_EXPORT int MPI_Request_free(MPI_Request *request) {
+    wc_request *r = L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    if (!r) {
+        L.operations -= *request != MPI_REQUEST_NULL;
+        return PMPI_Request_free(request);
+    }
+    /* MPI would go on filling the buffer: so do we, under the same handle. */
+    r->detached = true;
+    L.detached++;
+    *request = MPI_REQUEST_NULL;
+    wc_layer_update();
+    return MPI_SUCCESS;
+}
+
+static int cancel_operation(MPI_Request *request) {
+    /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library cancels sends that
+     * have left; the few that could be are not worth a table of sends. */
+    if (L.way != WC_WAY_OFF)
+        wc_core_forbid(&L.core, WC_REASON_UNSUPPORTED, "MPI_Cancel of a send");
+    return PMPI_Cancel(request);
+}
+
+WC_EXPORT int MPI_Cancel(MPI_Request *request) {
+    wc_request *r = L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    if (!r)
+        return cancel_operation(request);
+    if (r->recv.cancelled)
+        return MPI_SUCCESS;
+    r->recv.cancelled = true;
+    L.cancels++;
+    wc_layer_update();
+    if (r->recv.state == WC_RECV_NATIVE)
+        return PMPI_Cancel(&r->inner);
+    wc_core_cancel(&L.core, &r->recv);
+    return MPI_SUCCESS;
+}
+
+/* ---- types that receives still need ---- */
+
+static struct {
+    MPI_Datatype *types;
+    size_t count, room;
+} unfreed;
+
+static bool in_use(MPI_Datatype type) {
+    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
+        if (L.table[i] && L.table[i]->type == type)
+            return true;
+    return false;
+}
+
+static void free_unused(void) {
+    size_t kept = 0;
+    for (size_t i = 0; i < unfreed.count; i++) {
+        if (in_use(unfreed.types[i]))
+            unfreed.types[kept++] = unfreed.types[i];
+        else
+            PMPI_Type_free(&unfreed.types[i]);
+    }
+    unfreed.count = kept;
+}
+
+WC_EXPORT int MPI_Type_free(MPI_Datatype *type) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Type_free(type);
+    free_unused();
+    if (!in_use(*type))
+        return PMPI_Type_free(type);
+    if (unfreed.count == unfreed.room) {
+        unfreed.room = unfreed.room ? unfreed.room * 2 : 8;
+        unfreed.types = wc_core_grow(unfreed.types, unfreed.room * sizeof *unfreed.types);
+    }
+    unfreed.types[unfreed.count++] = *type;
+    *type = MPI_DATATYPE_NULL;
+    return MPI_SUCCESS;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The library's own communicators: requests, counts, and the reductions of the frame. */
+#include "layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { REQUEST_TAG = 1 };
+
+/* Counts of one channel, on the wire. */
+typedef struct wire_counts {
+    uint64_t attempt, comm_uid;
+    int64_t source; /* rank in that communicator */
+    uint64_t n;
+    wc_tag_count counts[];
+} wire_counts;
+
+static MPI_Op merge_op;
+static MPI_Datatype vote_type;
+static struct {
+    wc_vote mine, all;
+    MPI_Request request;
+} reductions[WC_PHASES];
+static int64_t requests_sent, requests_received;
+
+static void merge(void *in, void *inout, int *n, MPI_Datatype *type) {
+    (void)type;
+    for (int i = 0; i < *n; i++)
+        wc_vote_merge((wc_vote *)inout + i, (const wc_vote *)in + i);
+}
+
+const char *wc_control_open(MPI_Comm comm) {
+    int inter;
+    PMPI_Comm_test_inter(comm, &inter);
+    if (inter)
+        return "wavecut_init takes an intracommunicator";
+    PMPI_Comm_dup(comm, &L.job);
+    PMPI_Comm_dup(comm, &L.control);
+    PMPI_Comm_dup(comm, &L.store);
+    PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
+    PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
+    for (int i = 0; i < WC_PHASES; i++) {
+        PMPI_Comm_dup(comm, &L.phases[i]);
+        reductions[i].request = MPI_REQUEST_NULL;
+    }
+    PMPI_Comm_group(L.job, &L.job_group);
+    PMPI_Type_contiguous(sizeof(wc_vote), MPI_BYTE, &vote_type);
+    PMPI_Type_commit(&vote_type);
+    PMPI_Op_create(merge, 1, &merge_op);
+    requests_sent = requests_received = 0;
+    return NULL;
+}
+
+void wc_control_close(void) {
+    for (int i = 0; i < WC_PHASES; i++)
+        PMPI_Comm_free(&L.phases[i]);
+    PMPI_Comm_free(&L.self);
+    PMPI_Comm_free(&L.store);
+    PMPI_Comm_free(&L.control);
+    PMPI_Comm_free(&L.job);
+    PMPI_Group_free(&L.job_group);
+    PMPI_Type_free(&vote_type);
+    PMPI_Op_free(&merge_op);
+    wc_port_forget_markers();
+}
+
+/* ---- requests, along a binary tree ---- */
+
+static void send_request(int to, uint64_t attempt) {
+    uint64_t *number = wc_core_alloc(sizeof *number);
+    MPI_Request request;
+    *number = attempt;
+    PMPI_Isend(number, 1, MPI_UINT64_T, to, REQUEST_TAG, L.control, &request);
+    wc_port_keep(request, number);
+    requests_sent++;
+}
+
+void wc_control_spread(void *context, uint64_t attempt, int except) {
+    (void)context;
+    int rank = L.core.config.rank, ranks = L.core.config.ranks;
+    int neighbours[3] = {rank > 0 ? (rank - 1) / 2 : -1, 2 * rank + 1, 2 * rank + 2};
+    for (int i = 0; i < 3; i++)
+        if (neighbours[i] >= 0 && neighbours[i] < ranks && neighbours[i] != except)
+            send_request(neighbours[i], attempt);
+}
+
+/* ---- counts ---- */
+
+void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+                            const wc_tag_count *counts, size_t n) {
+    size_t bytes = sizeof(wire_counts) + n * sizeof *counts;
+    wire_counts *wire = wc_core_alloc(bytes);
+    wire->attempt = attempt;
+    wire->comm_uid = comm->uid;
+    wire->source = comm->rank;
+    wire->n = n;
+    memcpy(wire->counts, counts, n * sizeof *counts);
+    MPI_Request request;
+    PMPI_Issend(wire, (int)bytes, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer), L.marker_tag,
+                L.control, &request);
+    wc_port_keep(request, wire);
+}
+
+static void take_counts(const wire_counts *wire) {
+    wc_mpi_comm *c = wc_comm_by_uid(wire->comm_uid);
+    if (c)
+        wc_core_counts(&L.core, &c->core, (int)wire->source, wire->counts, wire->n);
+    else
+        wc_core_void(&L.core, WC_REASON_FREED_COMM, -1, -1, NULL);
+}
+
+static bool poll_one(void) {
+    int flag, bytes;
+    MPI_Message message;
+    MPI_Status status;
+    PMPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, L.control, &flag, &message, &status);
+    if (!flag)
+        return false;
+    PMPI_Get_count(&status, MPI_BYTE, &bytes);
+    void *buffer = wc_core_alloc((size_t)bytes);
+    PMPI_Mrecv(buffer, bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE);
+    if (status.MPI_TAG == REQUEST_TAG) {
+        requests_received++;
+        wc_core_hear(&L.core, *(const uint64_t *)buffer, status.MPI_SOURCE);
+    } else {
+        take_counts(buffer);
+    }
+    free(buffer);
+    return true;
+}
+
+void wc_control_poll(void) {
+    while (poll_one())
+        ;
+}
+
+void wc_control_drain(void) {
+    int64_t open = 1;
+    while (open) {
+        wc_control_poll();
+        int64_t mine = requests_sent - requests_received;
+        PMPI_Allreduce(&mine, &open, 1, MPI_INT64_T, MPI_SUM, L.job);
+    }
+    while (!wc_layer_port.markers_received(NULL))
+        ;
+}
+
+/* ---- reductions ---- */
+
+void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine) {
+    (void)context;
+    reductions[phase].mine = *mine;
+    PMPI_Iallreduce(&reductions[phase].mine, &reductions[phase].all, 1, vote_type, merge_op, L.phases[phase],
+                    &reductions[phase].request);
+}
+
+bool wc_control_reduced(void *context, wc_phase phase, wc_vote *result) {
+    (void)context;
+    int flag;
+    PMPI_Test(&reductions[phase].request, &flag, MPI_STATUS_IGNORE);
+    if (flag)
+        *result = reductions[phase].all;
+    return flag;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The layer between the application and MPI. Wrappers record and forward; the thinking is in core/.
+ *
+ * A call takes one of three ways:
+ *   OFF   straight to MPI, nothing is recorded (outside Init..Finalize, or several threads may call at once)
+ *   FAST  aligned, nothing under way that concerns receives: MPI's own call and a count
+ *   SLOW  everything else: messages may be in the library's hands, every receive is looked after
+ */
+#ifndef WC_MPI_LAYER_H
+#define WC_MPI_LAYER_H
+
+#include "../core/core.h"
+
+#include <mpi.h>
+
+#define WC_EXPORT __attribute__((visibility("default")))
+
+typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
+
+/* A communicator of the application. */
+typedef struct wc_mpi_comm {
+    wc_comm core;
+    MPI_Comm handle;      /* MPI_COMM_NULL once it is freed for good */
+    MPI_Group group;
+    uint64_t parent_uid, ordinal;
+    int64_t colour;
+    const char *how;      /* static */
+    uint64_t creations;   /* communicators made from it so far */
+    MPI_Request *marker_receives;
+    size_t marker_count;
+} wc_mpi_comm;
+
+/* A receive between its start and its hand-over. */
+typedef struct wc_request {
+    wc_recv recv;
+    MPI_Request handle; /* what the application holds */
+    MPI_Request inner;  /* what MPI will complete; not `handle` if the receive was taken back or began in the library */
+    void *buffer;
+    int count;
+    MPI_Datatype type;
+    MPI_Comm comm;
+    MPI_Status status; /* valid when `done` */
+    bool done;
+    bool looked_at;    /* handed over by MPI_Request_get_status: counts among the virtual ones */
+    bool detached;     /* MPI_Request_free: nobody will ask for it */
+    struct wc_request *next_free;
+} wc_request;
+
+/* What the runtime wants to hear. Set by wc_layer_attach. */
+typedef struct wc_hooks {
+    void (*tick)(int64_t now); /* now and then, and at safe points: triggers, the writer */
+    void (*record)(void);
+    void (*all_recorded)(void);
+    void (*settled)(bool valid);
+    void (*finished)(const wc_vote *outcome);
+    void (*finalize)(void); /* MPI_Finalize without wavecut_finalize */
+} wc_hooks;
+
+typedef struct wc_layer {
+    wc_way way;
+    bool immediate;
+    wc_mpi_comm *last_comm; /* the one looked up last; never NULL while not OFF */
+    wc_request **table;     /* receives by handle: open addressing */
+    size_t table_mask, table_count;
+    long operations;        /* requests outstanding that are not receives */
+    uint64_t order;
+    wc_core core;
+
+    size_t virtual_count;   /* receives whose handle isn't what MPI completes, or whose status must be put right */
+    size_t cancels;         /* receives that the application has cancelled */
+    size_t detached;
+    wc_request *inside;     /* of the blocking call in progress */
+    uint64_t next_tick;     /* in ticks of wc_layer_clock */
+    bool in_progress;
+
+    int marker_tag;         /* the real MPI_TAG_UB */
+    int tag_ub;             /* what the application sees */
+    int thread_level;
+    bool attached;
+    wc_hooks hooks;
+    MPI_Comm job, control, self, phases[WC_PHASES], store;
+    MPI_Group job_group;
+} wc_layer;
+
+extern wc_layer wc_layer_state;
+#define L wc_layer_state
+
+/* ---- life.c ---- */
+
+/* Joins the ranks of `comm` for snapshots. Collective. NULL or the text of an error. */
+const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config);
+void wc_layer_set_immediate(bool immediate);
+/* Serves what is under way until every rank has come here and nothing is left. Collective. */
+void wc_layer_leave(void);
+
+int64_t wc_layer_now(void); /* ns, monotonic */
+void wc_layer_progress(void);
+void wc_layer_update(void); /* chooses the way */
+
+static inline uint64_t wc_layer_clock(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return (uint64_t)wc_layer_now();
+#endif
+}
+
+/* Looks after the outside world, by time: cheap enough for every call. */
+static inline void wc_layer_poll(void) {
+    if (wc_core_busy(&L.core) || wc_layer_clock() >= L.next_tick)
+        wc_layer_progress();
+}
+
+/* A wrapper that isn't a receive: a record can't be taken inside what follows any more. */
+static inline void wc_layer_touch(void) {
+    L.core.recordable = false;
+    if (L.immediate)
+        wc_layer_poll();
+}
+
+/* Nothing was ready: lets others run, and lets the core know. */
+void wc_layer_idle(unsigned *spins);
+
+/* ---- comm.c ---- */
+
+wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
+wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
+wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
+bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
+void wc_comm_free_zombies(void);
+void wc_comm_free_all(void);
+
+static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
+    wc_mpi_comm *c = L.last_comm;
+    return __builtin_expect(c->handle == comm, 1) ? c : wc_comm_lookup(comm);
+}
+
+static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) { return (wc_mpi_comm *)comm; }
+
+/* ---- request.c ---- */
+
+wc_request *wc_request_new(void);
+void wc_request_insert(wc_request *r); /* by handle */
+void wc_request_release(wc_request *r); /* out of the table (unless inside), and free */
+
+static inline size_t wc_request_hash(MPI_Request handle) {
+    uint64_t x = (uint64_t)(uintptr_t)handle;
+    return (size_t)(x * UINT64_C(0x9E3779B97F4A7C15) >> 40);
+}
+
+static inline wc_request *wc_request_find(MPI_Request handle) {
+    size_t i = wc_request_hash(handle) & L.table_mask;
+    wc_request *r;
+    while ((r = L.table[i]) && r->handle != handle)
+        i = (i + 1) & L.table_mask;
+    return r;
+}
+
+/* All receives outstanding, the inner one included, in posting order. Returns how many there are. */
+size_t wc_request_list(wc_recv **list, size_t room);
+
+bool wc_request_ready(wc_request *r);
+/* Hands a ready receive over and forgets it. Returns MPI's code for it; `status` may be MPI_STATUS_IGNORE. */
+int wc_request_finish(wc_request *r, MPI_Status *status);
+void wc_request_poll_detached(void);
+
+/* A receive begins, natively or in the library. */
+int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source, int tag,
+                     MPI_Comm comm, bool inside);
+/* A blocking receive, whatever way. */
+int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
+                    MPI_Status *status);
+
+/* ---- port.c ---- */
+
+extern const wc_port wc_layer_port;
+void wc_port_forget_markers(void);
+/* A datatype of `bytes` packed bytes with a count for it: messages may be longer than an int. */
+void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count);
+void wc_packed_type_free(MPI_Datatype *type);
+int wc_message_deliver(wc_request *r, wc_message *m);
+
+/* ---- control.c ---- */
+
+const char *wc_control_open(MPI_Comm comm);
+void wc_control_close(void);
+void wc_control_poll(void);
+void wc_control_drain(void); /* receives every control message that was sent. Collective */
+extern void wc_control_spread(void *context, uint64_t attempt, int except);
+extern void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine);
+extern bool wc_control_reduced(void *context, wc_phase phase, wc_vote *result);
+extern void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+                                   const wc_tag_count *counts, size_t n);
+
+/* Keeps a request (and what it reads, malloc'd) until it is complete: markers. */
+void wc_port_keep(MPI_Request request, void *buffer);
+
+/* ---- send.c ---- */
+
+/* Starts a nonblocking send of the library's own making and waits for it, pulling. */
+int wc_send_wait(MPI_Request *request);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Init, Finalize, and what keeps the layer going in between. */
+#include "layer.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static wc_mpi_comm no_comm = {.handle = MPI_COMM_NULL};
+
+wc_layer wc_layer_state = {.way = WC_WAY_OFF, .last_comm = &no_comm};
+
+/* How often an idle immediate program looks for requests: a look costs up to some µs over TCP. */
+enum { TICK_NS = 1000000 };
+
+int64_t wc_layer_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void wc_layer_update(void) {
+    if (L.way == WC_WAY_OFF)
+        return;
+    bool slow = L.immediate || wc_core_slow(&L.core) || L.core.slots || L.virtual_count || L.cancels ||
+                L.detached;
+    L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
+}
+
+/* Ticks of the cheap clock are calibrated on the way: only the rough size matters. */
+static void schedule_tick(int64_t now) {
+    static uint64_t last_clock;
+    static int64_t last_now;
+    uint64_t clock = wc_layer_clock();
+    uint64_t per_ms = 2000000;
+    if (last_now && now - last_now > 100000)
+        per_ms = (uint64_t)((double)(clock - last_clock) * TICK_NS / (double)(now - last_now));
+    last_clock = clock;
+    last_now = now;
+    L.next_tick = clock + per_ms;
+}
+
+void wc_layer_progress(void) {
+    if (L.in_progress || !L.attached)
+        return;
+    L.in_progress = true;
+    int64_t now = wc_layer_now();
+    if (L.detached)
+        wc_request_poll_detached();
+    wc_control_poll();
+    L.hooks.tick(now);
+    wc_core_progress(&L.core, now);
+    schedule_tick(now);
+    L.in_progress = false;
+    wc_layer_update();
+}
+
+void wc_layer_idle(unsigned *spins) {
+    if (wc_core_slow(&L.core) || wc_core_busy(&L.core)) {
+        wc_layer_progress();
+        wc_core_starved(&L.core);
+    } else if (L.immediate) {
+        wc_layer_poll();
+    }
+    if (++*spins > 50)
+        sched_yield();
+}
+
+/* ---- Init ---- */
+
+static bool same_mpi(void) {
+    char version[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length;
+    PMPI_Get_library_version(version, &length);
+#ifdef OPEN_MPI
+    return strncmp(version, "Open MPI", 8) == 0;
+#else
+    return strncmp(version, "MPICH", 5) == 0;
+#endif
+}
+
+static void start(int thread_level) {
+    int *ub, found, size;
+    if (!same_mpi()) {
+        fprintf(stderr, "wavecut: this library was built for %s, but the program runs under another MPI: "
+                        "link or preload the libwavecut of its MPI\n",
+                WC_MPI_NAME);
+        PMPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    PMPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &ub, &found);
+    L.marker_tag = *ub;
+    L.tag_ub = *ub - 1;
+    L.thread_level = thread_level;
+    /* Tables without locks: with several threads in MPI at once there are no snapshots. */
+    if (thread_level == MPI_THREAD_MULTIPLE)
+        return;
+    L.table_mask = 1023;
+    L.table = wc_core_alloc((L.table_mask + 1) * sizeof *L.table);
+    wc_core_config config = {.max_streams = 65536, .max_stash = 4096};
+    wc_core_init(&L.core, &wc_layer_port, &config);
+    PMPI_Comm_size(MPI_COMM_WORLD, &size);
+    L.way = WC_WAY_FAST;
+    wc_comm_add(MPI_COMM_WORLD, 1, "world");
+    int rank;
+    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    wc_comm_add(MPI_COMM_SELF, UINT64_C(0x5E1F000000000000) + (uint64_t)rank, "self");
+}
+
+WC_EXPORT int MPI_Init(int *argc, char ***argv) {
+    int rc = PMPI_Init(argc, argv);
+    if (rc == MPI_SUCCESS)
+        start(MPI_THREAD_SINGLE);
+    return rc;
+}
+
+WC_EXPORT int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
+    int rc = PMPI_Init_thread(argc, argv, required, provided);
+    if (rc == MPI_SUCCESS)
+        start(*provided);
+    return rc;
+}
+
+/* ---- attach and leave ---- */
+
+const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config) {
+    if (L.way == WC_WAY_OFF)
+        return "MPI is not initialized, or with MPI_THREAD_MULTIPLE, which this version does not support";
+    const char *error = wc_control_open(comm);
+    if (error)
+        return error;
+    L.hooks = *hooks;
+    L.core.config = *config;
+    for (wc_comm *c = L.core.comms; c; c = c->next)
+        c->outside = !c->freed && wc_comm_leaves_job(wc_comm_from_core(c)->group);
+    L.attached = true;
+    return NULL;
+}
+
+void wc_layer_set_immediate(bool immediate) {
+    L.immediate = L.core.config.immediate = immediate;
+    WC_EACH(&L.core.in_streams, wc_stream, s) s->posted = immediate ? 0 : s->handed;
+    wc_layer_update();
+}
+
+static void serve(void) {
+    unsigned spins = 0;
+    wc_layer_progress();
+    wc_layer_idle(&spins);
+    sched_yield();
+}
+
+void wc_layer_leave(void) {
+    if (!L.attached)
+        return;
+    /* The highest number that anyone has asked for; the reduction ends when every rank is here, and from then on nobody
+     * begins another attempt. */
+    wc_core_end(&L.core);
+    uint64_t last = 0;
+    MPI_Request request;
+    int done = 0;
+    uint64_t mine = 0;
+    /* `heard` can still grow while others run: what matters is known once all are here. */
+    PMPI_Ibarrier(L.job, &request);
+    while (!done) {
+        serve();
+        PMPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    }
+    mine = L.core.heard;
+    PMPI_Iallreduce(&mine, &last, 1, MPI_UINT64_T, MPI_MAX, L.job, &request);
+    for (done = 0; !done; PMPI_Test(&request, &done, MPI_STATUS_IGNORE))
+        serve();
+    while (L.core.finished < last || wc_core_busy(&L.core))
+        serve();
+    wc_control_drain();
+    L.attached = false;
+    wc_comm_free_zombies();
+    wc_control_close();
+    wc_layer_update();
+}
+
+WC_EXPORT int MPI_Finalize(void) {
+    if (L.attached && L.hooks.finalize)
+        L.hooks.finalize();
+    if (L.way != WC_WAY_OFF) {
+        wc_layer_leave();
+        L.way = WC_WAY_OFF;
+        wc_comm_free_all();
+        wc_core_free(&L.core);
+        free(L.table);
+        L.table = NULL;
+    }
+    return PMPI_Finalize();
+}
+
+/* ---- the reserved tag ---- */
+
+static void hide_tag(int keyval, void *value, int *found) {
+    static int tag_ub;
+    if (keyval != MPI_TAG_UB || !*found)
+        return;
+    tag_ub = L.tag_ub;
+    *(int **)value = &tag_ub;
+}
+
+WC_EXPORT int MPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *found) {
+    int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
+    if (rc == MPI_SUCCESS)
+        hide_tag(keyval, value, found);
+    return rc;
+}
+
+
+WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found);
+WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found) {
+    int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
+    if (rc == MPI_SUCCESS)
+        hide_tag(keyval, value, found);
+    return rc;
+}

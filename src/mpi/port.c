@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the core asks for, done with MPI. PMPI calls only: the library never sees itself. */
+#include "layer.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rounds of progress after which a receive that was cancelled and isn't complete counts as matched. */
+enum { CANCEL_ROUNDS = 1000 };
+
+static wc_request *request_of(wc_recv *r) { return (wc_request *)r; }
+
+/* ---- packed bytes ---- */
+
+void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count) {
+    const uint64_t block = 1 << 30;
+    if (bytes <= INT_MAX) {
+        *type = MPI_PACKED;
+        *count = (int)bytes;
+        return;
+    }
+    MPI_Datatype blocks;
+    PMPI_Type_contiguous((int)block, MPI_PACKED, &blocks);
+    MPI_Datatype types[2] = {blocks, MPI_PACKED};
+    int lengths[2] = {(int)(bytes / block), (int)(bytes % block)};
+    MPI_Aint places[2] = {0, (MPI_Aint)(bytes / block * block)};
+    PMPI_Type_create_struct(2, lengths, places, types, type);
+    PMPI_Type_commit(type);
+    PMPI_Type_free(&blocks);
+    *count = 1;
+}
+
+void wc_packed_type_free(MPI_Datatype *type) {
+    if (*type != MPI_PACKED)
+        PMPI_Type_free(type);
+}
+
+static uint64_t type_bytes(MPI_Datatype type) {
+    MPI_Count bytes;
+    PMPI_Type_size_x(type, &bytes);
+    return (uint64_t)bytes;
+}
+
+static bool is_contiguous(MPI_Datatype type) {
+    MPI_Count lb, extent, true_lb, true_extent, bytes;
+    PMPI_Type_get_extent_x(type, &lb, &extent);
+    PMPI_Type_get_true_extent_x(type, &true_lb, &true_extent);
+    PMPI_Type_size_x(type, &bytes);
+    int integers, addresses, types, combiner;
+    PMPI_Type_get_envelope(type, &integers, &addresses, &types, &combiner);
+    bool plain = combiner == MPI_COMBINER_NAMED || combiner == MPI_COMBINER_CONTIGUOUS ||
+                 combiner == MPI_COMBINER_DUP;
+    return plain && lb == 0 && true_lb == 0 && extent == bytes && true_extent == bytes;
+}
+
+/* Packs `count` elements, in pieces that an int can measure. */
+static void pack(void *to, uint64_t bytes, const void *from, int count, MPI_Datatype type) {
+    if (bytes == 0)
+        return;
+    if (is_contiguous(type)) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    uint64_t each = bytes / (uint64_t)count;
+    int piece = (int)((uint64_t)INT_MAX / 2 / (each ? each : 1));
+    MPI_Aint lb, extent;
+    PMPI_Type_get_extent(type, &lb, &extent);
+    for (int done = 0; done < count;) {
+        int n = count - done < piece ? count - done : piece, position = 0;
+        PMPI_Pack((const char *)from + (MPI_Aint)done * extent, n, type,
+                  (char *)to + (uint64_t)done * each, (int)((uint64_t)n * each), &position, MPI_COMM_SELF);
+        done += n;
+    }
+}
+
+/* ---- markers ---- */
+
+static struct {
+    MPI_Request *requests;
+    void **buffers;
+    size_t count, room;
+} kept;
+
+void wc_port_keep(MPI_Request request, void *buffer) {
+    if (kept.count == kept.room) {
+        kept.room = kept.room ? kept.room * 2 : 32;
+        kept.requests = wc_core_grow(kept.requests, kept.room * sizeof *kept.requests);
+        kept.buffers = wc_core_grow(kept.buffers, kept.room * sizeof *kept.buffers);
+    }
+    kept.requests[kept.count] = request;
+    kept.buffers[kept.count++] = buffer;
+}
+
+static bool markers_received(void *context) {
+    (void)context;
+    while (kept.count) {
+        int flag;
+        PMPI_Test(&kept.requests[kept.count - 1], &flag, MPI_STATUS_IGNORE);
+        if (!flag)
+            return false;
+        free(kept.buffers[--kept.count]);
+    }
+    return true;
+}
+
+void wc_port_forget_markers(void) {
+    free(kept.requests);
+    free(kept.buffers);
+    memset(&kept, 0, sizeof kept);
+}
+
+static void send_marker(void *context, const wc_comm *comm, int peer) {
+    (void)context;
+    MPI_Request request;
+    PMPI_Issend(NULL, 0, MPI_BYTE, peer, L.marker_tag, wc_comm_from_core(comm)->handle, &request);
+    wc_port_keep(request, NULL);
+}
+
+static int job_rank(void *context, const wc_comm *comm, int peer) {
+    (void)context;
+    int rank;
+    PMPI_Group_translate_ranks(wc_comm_from_core(comm)->group, 1, &peer, L.job_group, &rank);
+    return rank == MPI_UNDEFINED ? -1 : rank;
+}
+
+/* ---- record and after ---- */
+
+static wc_reason may_record(void *context, int *peer, int *tag, const char **text) {
+    (void)context;
+    (void)text;
+    if (L.core.config.requests_allowed || (!L.table_count && !L.operations))
+        return WC_REASON_NONE;
+    if (L.table_count) {
+        wc_recv **list = wc_core_alloc((L.table_count + 1) * sizeof *list);
+        wc_request_list(list, L.table_count + 1);
+        *peer = list[0]->source;
+        *tag = list[0]->tag;
+        free(list);
+    }
+    return WC_REASON_REQUEST_OPEN;
+}
+
+static void record(void *context) {
+    (void)context;
+    L.hooks.record();
+}
+
+static void all_recorded(void *context) {
+    (void)context;
+    L.hooks.all_recorded();
+}
+
+static void settled(void *context, bool valid) {
+    (void)context;
+    L.hooks.settled(valid);
+}
+
+static void finished(void *context, const wc_vote *outcome) {
+    (void)context;
+    L.hooks.finished(outcome);
+    wc_comm_free_zombies();
+}
+
+/* ---- receives ---- */
+
+static size_t native_receives(void *context, wc_recv **list, size_t room) {
+    (void)context;
+    return wc_request_list(list, room);
+}
+
+static bool complete(void *context, wc_recv *r) {
+    (void)context;
+    return wc_request_ready(request_of(r)) && request_of(r)->inner != MPI_REQUEST_NULL;
+}
+
+static wc_message *copy(void *context, wc_recv *recv) {
+    (void)context;
+    wc_request *r = request_of(recv);
+    if (!wc_request_ready(r) || r->status.MPI_ERROR == MPI_ERR_TRUNCATE)
+        return NULL;
+    int count, source = r->status.MPI_SOURCE, tag = r->status.MPI_TAG;
+    PMPI_Get_count(&r->status, r->type, &count);
+    if (count == MPI_UNDEFINED)
+        return NULL;
+    if (recv->message) {
+        source = recv->message->source;
+        tag = recv->message->tag;
+    }
+    uint64_t bytes = (uint64_t)count * type_bytes(r->type);
+    wc_message *m = wc_message_new(recv->comm, source, tag, bytes);
+    m->data = malloc(bytes ? bytes : 1);
+    if (!m->data) {
+        wc_message_drop(m);
+        wc_core_void(&L.core, WC_REASON_MEMORY, source, tag, NULL);
+        return NULL;
+    }
+    pack(m->data, bytes, r->buffer, count, r->type);
+    m->arrived = true;
+    return m;
+}
+
+static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pulled) {
+    (void)context;
+    MPI_Message message;
+    MPI_Status status;
+    int flag = 0;
+    MPI_Comm handle = wc_comm_from_core(comm)->handle;
+    if (handle == MPI_COMM_NULL)
+        return false;
+    PMPI_Improbe(source == WC_ANY ? MPI_ANY_SOURCE : source, MPI_ANY_TAG, handle, &flag, &message, &status);
+    if (!flag)
+        return false;
+    MPI_Count bytes;
+    PMPI_Get_elements_x(&status, MPI_BYTE, &bytes);
+    *pulled = (wc_pulled){.source = status.MPI_SOURCE,
+                          .tag = status.MPI_TAG,
+                          .bytes = (uint64_t)bytes,
+                          .marker = status.MPI_TAG == L.marker_tag};
+    if (pulled->marker) {
+        PMPI_Mrecv(NULL, 0, MPI_BYTE, &message, MPI_STATUS_IGNORE);
+        return true;
+    }
+    MPI_Message *kept_message = wc_core_alloc(sizeof *kept_message);
+    *kept_message = message;
+    pulled->handle = kept_message;
+    return true;
+}
+
+/* Cancelled or matched: there is no third end. A cancelled receive stays allocated where the application holds its handle, so
+ * that this can't be given to another request. */
+static bool take_back(void *context, wc_recv *recv) {
+    (void)context;
+    wc_request *r = request_of(recv);
+    int flag = 0, cancelled = 0;
+    if (wc_request_ready(r))
+        return false;
+    PMPI_Cancel(&r->inner);
+    MPI_Status status;
+    for (int i = 0; i < CANCEL_ROUNDS && !flag; i++)
+        PMPI_Request_get_status(r->inner, &flag, &status);
+    if (flag)
+        PMPI_Test_cancelled(&status, &cancelled);
+    if (!cancelled)
+        return false;
+    bool holds = !recv->inside && r->inner == r->handle;
+    if (holds)
+        L.virtual_count++;
+    else
+        PMPI_Wait(&r->inner, MPI_STATUS_IGNORE);
+    r->inner = MPI_REQUEST_NULL;
+    return true;
+}
+
+static void post(void *context, wc_recv *recv) {
+    (void)context;
+    wc_request *r = request_of(recv);
+    PMPI_Irecv(r->buffer, r->count, r->type, recv->source == WC_ANY ? MPI_ANY_SOURCE : recv->source,
+               recv->tag == WC_ANY ? MPI_ANY_TAG : recv->tag, r->comm, &r->inner);
+}
+
+static bool fits(void *context, const wc_recv *recv, const wc_message *m) {
+    (void)context;
+    const wc_request *r = (const wc_request *)recv;
+    uint64_t each = type_bytes(r->type);
+    return each == 0 ? m->bytes == 0 : m->bytes % each == 0 && m->bytes / each <= (uint64_t)r->count;
+}
+
+static void receive_into(void *context, wc_recv *recv, wc_message *m) {
+    (void)context;
+    wc_request *r = request_of(recv);
+    PMPI_Imrecv(r->buffer, r->count, r->type, m->handle, &r->inner);
+    free(m->handle);
+    m->handle = NULL;
+}
+
+/* A message from the library's memory to the application's receive: a send to oneself, so that types, lengths and errors
+ * are MPI's own affair. */
+static void deliver(void *context, wc_recv *recv, wc_message *m) {
+    (void)context;
+    static int tag;
+    wc_request *r = request_of(recv);
+    MPI_Datatype type;
+    MPI_Request request;
+    int count;
+    tag = (tag + 1) & 0x7FFF;
+    wc_packed_type(m->bytes, &type, &count);
+    PMPI_Irecv(r->buffer, r->count, r->type, 0, tag, L.self, &r->inner);
+    PMPI_Isend(m->data, count, type, 0, tag, L.self, &request);
+    PMPI_Wait(&request, MPI_STATUS_IGNORE);
+    wc_packed_type_free(&type);
+}
+
+static void receive_aside(void *context, wc_message *m) {
+    (void)context;
+    MPI_Datatype type;
+    int count;
+    m->data = malloc(m->bytes ? m->bytes : 1);
+    if (!m->data)
+        PMPI_Abort(MPI_COMM_WORLD, 1); /* the message has left MPI: there is no way back */
+    MPI_Request *arriving = wc_core_alloc(sizeof *arriving);
+    wc_packed_type(m->bytes, &type, &count);
+    PMPI_Imrecv(m->data, count, type, m->handle, arriving);
+    wc_packed_type_free(&type);
+    free(m->handle);
+    m->handle = NULL;
+    m->arriving = arriving;
+}
+
+static bool arrived(void *context, wc_message *m) {
+    (void)context;
+    int flag;
+    PMPI_Test(m->arriving, &flag, MPI_STATUS_IGNORE);
+    if (!flag)
+        return false;
+    free(m->arriving);
+    m->arriving = NULL;
+    m->arrived = true;
+    return true;
+}
+
+/* ---- around calls that block in MPI ---- */
+
+static void post_marker_receives(void *context, const wc_comm *comm, int n) {
+    (void)context;
+    wc_mpi_comm *c = wc_comm_from_core(comm);
+    c->marker_receives = wc_core_grow(c->marker_receives, (size_t)n * sizeof *c->marker_receives);
+    c->marker_count = (size_t)n;
+    for (int i = 0; i < n; i++)
+        PMPI_Irecv(NULL, 0, MPI_BYTE, MPI_ANY_SOURCE, L.marker_tag, c->handle, &c->marker_receives[i]);
+}
+
+static size_t take_back_marker_receives(void *context, const wc_comm *comm, int *sources) {
+    (void)context;
+    wc_mpi_comm *c = wc_comm_from_core(comm);
+    size_t found = 0;
+    while (c->marker_count) {
+        MPI_Request *request = &c->marker_receives[--c->marker_count];
+        MPI_Status status;
+        int cancelled;
+        PMPI_Cancel(request);
+        PMPI_Wait(request, &status);
+        PMPI_Test_cancelled(&status, &cancelled);
+        if (!cancelled)
+            sources[found++] = status.MPI_SOURCE;
+    }
+    return found;
+}
+
+const wc_port wc_layer_port = {.spread = wc_control_spread,
+                               .enter = wc_control_enter,
+                               .reduced = wc_control_reduced,
+                               .send_counts = wc_control_send_counts,
+                               .send_marker = send_marker,
+                               .markers_received = markers_received,
+                               .job_rank = job_rank,
+                               .may_record = may_record,
+                               .record = record,
+                               .all_recorded = all_recorded,
+                               .settled = settled,
+                               .finished = finished,
+                               .native_receives = native_receives,
+                               .complete = complete,
+                               .copy = copy,
+                               .pull = pull,
+                               .take_back = take_back,
+                               .post = post,
+                               .fits = fits,
+                               .receive_into = receive_into,
+                               .deliver = deliver,
+                               .receive_aside = receive_aside,
+                               .arrived = arrived,
+                               .post_marker_receives = post_marker_receives,
+                               .take_back_marker_receives = take_back_marker_receives};

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Receives between their start and their hand-over: the table by handle, readiness, completion. */
+#include "layer.h"
+
+#include <stdlib.h>
+
+static wc_request *free_requests;
+
+wc_request *wc_request_new(void) {
+    wc_request *r = free_requests;
+    if (r)
+        free_requests = r->next_free;
+    else
+        r = wc_core_alloc(sizeof *r);
+    return r;
+}
+
+static void place(wc_request *r) {
+    size_t i = wc_request_hash(r->handle) & L.table_mask;
+    while (L.table[i])
+        i = (i + 1) & L.table_mask;
+    L.table[i] = r;
+}
+
+static void grow(void) {
+    wc_request **old = L.table;
+    size_t n = L.table_mask + 1;
+    L.table_mask = 2 * n - 1;
+    L.table = wc_core_alloc(2 * n * sizeof *L.table);
+    for (size_t i = 0; i < n; i++)
+        if (old[i])
+            place(old[i]);
+    free(old);
+}
+
+void wc_request_insert(wc_request *r) {
+    if (2 * ++L.table_count > L.table_mask)
+        grow();
+    place(r);
+}
+
+/* Takes an entry out and moves those behind it up, so that probing needs no tombstones. */
+static void take_out(const wc_request *r) {
+    size_t hole = wc_request_hash(r->handle) & L.table_mask;
+    while (L.table[hole] != r)
+        hole = (hole + 1) & L.table_mask;
+    for (size_t i = (hole + 1) & L.table_mask; L.table[i]; i = (i + 1) & L.table_mask) {
+        size_t home = wc_request_hash(L.table[i]->handle) & L.table_mask;
+        if (((i - home) & L.table_mask) >= ((i - hole) & L.table_mask)) {
+            L.table[hole] = L.table[i];
+            hole = i;
+        }
+    }
+    L.table[hole] = NULL;
+    L.table_count--;
+}
+
+void wc_request_release(wc_request *r) {
+    if (r == L.inside)
+        L.inside = NULL;
+    else
+        take_out(r);
+    r->next_free = free_requests;
+    free_requests = r;
+}
+
+static int by_order(const void *a, const void *b) {
+    const wc_recv *x = *(wc_recv *const *)a, *y = *(wc_recv *const *)b;
+    return x->order < y->order ? -1 : 1;
+}
+
+size_t wc_request_list(wc_recv **list, size_t room) {
+    size_t n = L.table_count + (L.inside ? 1 : 0), found = 0;
+    if (room < n)
+        return n;
+    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
+        if (L.table[i])
+            list[found++] = &L.table[i]->recv;
+    if (L.inside)
+        list[found++] = &L.inside->recv;
+    qsort(list, n, sizeof *list, by_order);
+    return n;
+}
+
+/* ---- completion ---- */
+
+bool wc_request_ready(wc_request *r) {
+    if (r->done)
+        return true;
+    if (r->recv.state == WC_RECV_SOFT || r->recv.state == WC_RECV_BOUND)
+        return r->inner == MPI_REQUEST_NULL && r->recv.cancelled;
+    int flag = 0;
+    PMPI_Request_get_status(r->inner, &flag, &r->status);
+    r->done = flag;
+    return flag;
+}
+
+static bool is_virtual(const wc_request *r) { return r->handle != r->inner || r->recv.message; }
+
+/* The source and tag of what came through the library: MPI saw another message. */
+static void mend_status(const wc_request *r, MPI_Status *status) {
+    if (r->recv.message) {
+        status->MPI_SOURCE = r->recv.message->source;
+        status->MPI_TAG = r->recv.message->tag;
+    }
+}
+
+static int raise(const wc_request *r, int rc) {
+    if (rc != MPI_SUCCESS && r->recv.message)
+        PMPI_Comm_call_errhandler(r->comm, rc);
+    return rc;
+}
+
+/* Lets go of a handle that stood for a receive which MPI did not complete under it. */
+static void release_handle(wc_request *r) {
+    if (r->recv.inside || r->handle == MPI_REQUEST_NULL)
+        return;
+    MPI_Request handle = r->handle;
+    int flag = 0;
+    PMPI_Request_get_status(handle, &flag, MPI_STATUS_IGNORE);
+    if (!flag)
+        PMPI_Cancel(&handle);
+    PMPI_Wait(&handle, MPI_STATUS_IGNORE);
+}
+
+static void note_handed(wc_request *r) {
+    int cancelled = 0;
+    PMPI_Test_cancelled(&r->status, &cancelled);
+    if (cancelled)
+        wc_core_forget(&L.core, &r->recv);
+    else if (!r->recv.handed)
+        wc_core_handed(&L.core, &r->recv, r->status.MPI_SOURCE, r->status.MPI_TAG);
+}
+
+/* A receive that the application cancelled while it stood in the software queue. */
+static void make_cancelled(wc_request *r, MPI_Status *status) {
+    PMPI_Status_set_elements(status, MPI_BYTE, 0);
+    PMPI_Status_set_cancelled(status, 1);
+    status->MPI_SOURCE = MPI_ANY_SOURCE;
+    status->MPI_TAG = MPI_ANY_TAG;
+    wc_core_forget(&L.core, &r->recv);
+}
+
+int wc_request_finish(wc_request *r, MPI_Status *status) {
+    MPI_Status own;
+    int rc = MPI_SUCCESS;
+    bool was_virtual = is_virtual(r), two_handles = r->handle != r->inner;
+    if (r->inner == MPI_REQUEST_NULL) {
+        make_cancelled(r, &own);
+    } else {
+        mend_status(r, &r->status);
+        note_handed(r);
+        rc = PMPI_Wait(&r->inner, &own);
+        mend_status(r, &own);
+        rc = raise(r, rc);
+    }
+    if (two_handles)
+        release_handle(r);
+    if (was_virtual && !r->recv.inside)
+        L.virtual_count--;
+    if (r->looked_at)
+        L.virtual_count--;
+    if (r->recv.cancelled)
+        L.cancels--;
+    wc_message_drop(r->recv.message);
+    wc_request_release(r);
+    if (status != MPI_STATUS_IGNORE) {
+        int error = status->MPI_ERROR; /* single completions leave it alone: MPI 3.1, section 3.2.5 */
+        *status = own;
+        status->MPI_ERROR = error;
+    }
+    wc_layer_update();
+    return rc;
+}
+
+void wc_request_poll_detached(void) {
+    size_t n = L.table_count, done = 0;
+    wc_request **list = wc_core_alloc((n + 1) * sizeof *list);
+    for (size_t i = 0; i <= L.table_mask; i++)
+        if (L.table[i] && L.table[i]->detached && wc_request_ready(L.table[i]))
+            list[done++] = L.table[i];
+    for (size_t i = 0; i < done; i++) {
+        L.detached--;
+        wc_request_finish(list[i], MPI_STATUS_IGNORE);
+    }
+    free(list);
+}
