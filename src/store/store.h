@@ -62,7 +62,7 @@ typedef struct wc_rank_row {
 
 /* One row of /channels/counters: a channel that has carried messages. No padding. */
 typedef struct wc_counter_row {
-    uint64_t comm;        /* row of /communicators */
+    uint64_t comm;        /* uid of a row of /communicators */
     uint32_t source;      /* job rank */
     uint32_t destination; /* job rank */
     uint64_t sent;
@@ -72,7 +72,7 @@ typedef struct wc_counter_row {
 
 /* One row of /channels/messages: a message in flight, in channel order per (comm, source, destination). No padding. */
 typedef struct wc_message_row {
-    uint64_t comm; /* row of /communicators */
+    uint64_t comm; /* uid of a row of /communicators */
     uint32_t source;
     uint32_t destination;
     int32_t tag;
