@@ -174,6 +174,12 @@ void wc_core_end(wc_core *core);                                 /* no safe poin
 void wc_core_forbid(wc_core *core, wc_reason reason, const char *text); /* from now on; `text` is static */
 void wc_core_void(wc_core *core, wc_reason reason, int peer, int tag, const char *text);
 
+/* This rank is at a safe point: a record can be taken until something else is done. */
+static inline void wc_core_step(wc_core *core) {
+    core->step++;
+    core->recordable = true;
+}
+
 static inline bool wc_core_busy(const wc_core *core) { return core->state != WC_STATE_IDLE; }
 
 /* Must calls take the slow path? Nothing is armed, logged or stashed on the fast one. */

@@ -457,8 +457,7 @@ void wc_core_progress(wc_core *core, int64_t now) {
 }
 
 void wc_core_safepoint(wc_core *core, int64_t now) {
-    core->step++;
-    core->recordable = true;
+    wc_core_step(core);
     wc_core_progress(core, now);
     if (!core->config.immediate)
         core->recordable = false;

@@ -37,8 +37,6 @@ const char *wc_control_open(MPI_Comm comm) {
     PMPI_Comm_dup(comm, &L.job);
     PMPI_Comm_dup(comm, &L.control);
     PMPI_Comm_dup(comm, &L.store);
-    PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
-    PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
     for (int i = 0; i < WC_PHASES; i++) {
         PMPI_Comm_dup(comm, &L.phases[i]);
         reductions[i].request = MPI_REQUEST_NULL;
@@ -54,7 +52,6 @@ const char *wc_control_open(MPI_Comm comm) {
 void wc_control_close(void) {
     for (int i = 0; i < WC_PHASES; i++)
         PMPI_Comm_free(&L.phases[i]);
-    PMPI_Comm_free(&L.self);
     PMPI_Comm_free(&L.store);
     PMPI_Comm_free(&L.control);
     PMPI_Comm_free(&L.job);

@@ -54,6 +54,7 @@ typedef struct wc_hooks {
     void (*all_recorded)(void);
     void (*settled)(bool valid);
     void (*finished)(const wc_vote *outcome);
+    bool (*busy)(void);     /* work of a committed attempt is still under way */
     void (*finalize)(void); /* MPI_Finalize without wavecut_finalize */
 } wc_hooks;
 
@@ -91,8 +92,10 @@ extern wc_layer wc_layer_state;
 /* Joins the ranks of `comm` for snapshots. Collective. NULL or the text of an error. */
 const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config);
 void wc_layer_set_immediate(bool immediate);
-/* Serves what is under way until every rank has come here and nothing is left. Collective. */
+/* Serves what is under way until every rank has come here and nothing is left. Collective; the job's communicators stay. */
 void wc_layer_leave(void);
+/* Frees them. Collective. */
+void wc_layer_detach(void);
 
 int64_t wc_layer_now(void); /* ns, monotonic */
 void wc_layer_progress(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Init, Finalize, and what keeps the layer going in between. */
 #include "layer.h"
+#include "signal.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -102,10 +103,14 @@ static void start(int thread_level) {
     wc_core_init(&L.core, &wc_layer_port, &config);
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
     L.way = WC_WAY_FAST;
+    /* Messages of a restart are delivered on it, after wavecut_finalize too. */
+    PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
+    PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
     wc_comm_add(MPI_COMM_WORLD, 1, "world");
     int rank;
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
     wc_comm_add(MPI_COMM_SELF, UINT64_C(0x5E1F000000000000) + (uint64_t)rank, "self");
+    wc_signal_install_early();
 }
 
 WC_EXPORT int MPI_Init(int *argc, char ***argv) {
@@ -152,28 +157,30 @@ static void serve(void) {
 }
 
 void wc_layer_leave(void) {
-    if (!L.attached)
-        return;
     /* The highest number that anyone has asked for; the reduction ends when every rank is here, and from then on nobody
      * begins another attempt. */
     wc_core_end(&L.core);
     uint64_t last = 0;
     MPI_Request request;
     int done = 0;
-    uint64_t mine = 0;
     /* `heard` can still grow while others run: what matters is known once all are here. */
     PMPI_Ibarrier(L.job, &request);
     while (!done) {
         serve();
         PMPI_Test(&request, &done, MPI_STATUS_IGNORE);
     }
-    mine = L.core.heard;
+    uint64_t mine = L.core.heard;
     PMPI_Iallreduce(&mine, &last, 1, MPI_UINT64_T, MPI_MAX, L.job, &request);
     for (done = 0; !done; PMPI_Test(&request, &done, MPI_STATUS_IGNORE))
         serve();
-    while (L.core.finished < last || wc_core_busy(&L.core))
+    while (L.core.finished < last || wc_core_busy(&L.core) || L.hooks.busy())
         serve();
     wc_control_drain();
+}
+
+void wc_layer_detach(void) {
+    if (!L.attached)
+        return;
     L.attached = false;
     wc_comm_free_zombies();
     wc_control_close();
@@ -181,12 +188,12 @@ void wc_layer_leave(void) {
 }
 
 WC_EXPORT int MPI_Finalize(void) {
-    if (L.attached && L.hooks.finalize)
+    if (L.attached)
         L.hooks.finalize();
     if (L.way != WC_WAY_OFF) {
-        wc_layer_leave();
         L.way = WC_WAY_OFF;
         wc_comm_free_all();
+        PMPI_Comm_free(&L.self);
         wc_core_free(&L.core);
         free(L.table);
         L.table = NULL;
@@ -210,7 +217,6 @@ WC_EXPORT int MPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *fou
         hide_tag(keyval, value, found);
     return rc;
 }
-
 
 WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found);
 WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found) {

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "snapshot.h"
+
+#include "../store/fault.h"
+#include "log.h"
+#include "manifest.h"
+#include "report.h"
+#include "rows.h"
+#include "runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef enum wc_stage {
+    STAGE_NONE,
+    STAGE_HASH,       /* do all ranks protect the same names? */
+    STAGE_GATHER,     /* no: how long is each rank's list? */
+    STAGE_LISTS,      /* the lists are on their way to rank 0 */
+    STAGE_UNION_SIZE, /* the length of the union */
+    STAGE_UNION,      /* the union is on its way to all */
+    STAGE_COUNTS,     /* elements before this rank's, and in total */
+    STAGE_CREATE,     /* rank 0 makes the file */
+    STAGE_PLACES,     /* its places are on their way to all */
+    STAGE_STATE,      /* the state is being written; the cut isn't complete yet */
+    STAGE_SIZES,      /* sizes of the channel datasets */
+    STAGE_CHANNELS,   /* rank 0 makes them */
+    STAGE_CHANNEL_PLACES,
+    STAGE_WRITE,   /* until all is durable on this rank */
+    STAGE_VOTE,    /* the commit is being voted on */
+    STAGE_PUBLISH, /* rank 0 gives the file its name */
+    STAGE_OUTCOME  /* and tells all */
+} wc_stage;
+
+/* What rank 0 tells all when the file is made; the places of the arrays follow. */
+typedef struct wc_created {
+    uint64_t made; /* 0: rank 0 could not */
+    uint64_t id, ranks_place;
+    char path[PATH_MAX];
+    wc_array_place places[];
+} wc_created;
+
+typedef struct wc_channels_made {
+    uint64_t made;
+    wc_channel_place place;
+} wc_channels_made;
+
+typedef struct wc_published {
+    uint64_t made, id;
+} wc_published;
+
+/* Reduced with SUM and scanned: `lost` counts ranks that can't go on. */
+typedef struct wc_sizes {
+    uint64_t lost;
+    wc_channel_sizes sizes;
+} wc_sizes;
+
+enum { SIZES_WORDS = sizeof(wc_sizes) / sizeof(uint64_t) };
+
+static struct {
+    wc_stage stage;
+    bool settled, valid,
+        waiting;    /* waiting: recorded, but the last snapshot's outcome is still to come */
+    wc_error error; /* the first one of this attempt on this rank */
+    MPI_Request requests[2];
+
+    uint64_t hash[2], hashes[2]; /* a hash and its complement: their minima are min and ~max */
+    int list_bytes;
+    int *lengths, *starts; /* of the ranks' lists, rank 0 */
+    wc_array *lists;
+    uint64_t union_count;
+    wc_manifest manifest;
+
+    uint64_t *counts, *firsts, *totals; /* [manifest.count] */
+    wc_created *created;
+    wc_index_row *index;
+    wc_store_file *file; /* rank 0 */
+
+    wc_rows rows;
+    wc_sizes mine, before, all;
+    wc_channels_made channels;
+    wc_rank_row rank_row;
+    wc_published published;
+
+    int64_t heard_at, armed_at, recorded_at, settled_at; /* 0: not yet */
+    double record_time, took_s;
+} S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
+
+static double since_heard(int64_t when) {
+    return when ? (double)(when - S.heard_at) * 1e-9 : 0;
+}
+
+static bool is_root(void) {
+    return R.rank == 0;
+}
+
+static bool communicated(void) {
+    int first, second;
+    PMPI_Test(&S.requests[0], &first, MPI_STATUS_IGNORE);
+    PMPI_Test(&S.requests[1], &second, MPI_STATUS_IGNORE);
+    return first && second;
+}
+
+static void keep_error(const wc_error *error) {
+    if (error->status != WC_OK && S.error.status == WC_OK)
+        S.error = *error;
+}
+
+/* ---- work on the file, on the writer's thread if HDF5 allows it ---- */
+
+static void run_on_file(wc_writer_task task) {
+    wc_error error = {WC_OK, ""};
+    if (R.store->threadsafe)
+        wc_writer_run(R.writer, task, NULL, &error);
+    else
+        task(NULL, &error);
+    keep_error(&error);
+}
+
+static bool written(void) {
+    wc_error error = {WC_OK, ""};
+    if (!wc_writer_idle(R.writer, &error))
+        return false;
+    keep_error(&error);
+    return true;
+}
+
+static void create_file(void *context, wc_error *error) {
+    (void)context;
+    wc_snapshot_head head;
+    wc_report_head(&head, S.created->id, S.record_time);
+    wc_status status = R.store->create(R.settings.dir, &head, S.manifest.arrays, S.manifest.count,
+                                       S.created->places, &S.created->ranks_place, &S.file, error);
+    if (status != WC_OK)
+        return;
+    snprintf(S.created->path, sizeof S.created->path, "%s", R.store->path(S.file));
+    S.created->made = 1;
+}
+
+static void add_channels(void *context, wc_error *error) {
+    (void)context;
+    S.channels.made =
+        R.store->add_channels(S.file, &S.all.sizes, &S.channels.place, error) == WC_OK;
+}
+
+static void publish_file(void *context, wc_error *error) {
+    (void)context;
+    S.published.made = R.store->publish(S.file, error) == WC_OK;
+    S.file = NULL;
+    if (S.published.made)
+        wc_store_prune(R.settings.dir, (uint64_t)R.settings.keep, error);
+}
+
+static void abandon_file(void *context, wc_error *error) {
+    (void)context;
+    (void)error;
+    R.store->abandon(S.file);
+    S.file = NULL;
+}
+
+/* ---- hooks ---- */
+
+void wc_snapshot_watch(int64_t now) {
+    if (!wc_core_busy(&L.core)) {
+        S.heard_at = S.armed_at = 0;
+        return;
+    }
+    if (!S.heard_at)
+        S.heard_at = now;
+    if (!S.armed_at && L.core.state >= WC_STATE_AGREED)
+        S.armed_at = now;
+}
+
+void wc_snapshot_record(void) {
+    WC_FAULT("before_record");
+    wc_error error = {WC_OK, ""};
+    struct timespec t;
+    int64_t start = wc_layer_now();
+    if (wc_staging_copy(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, &error) !=
+        WC_OK) {
+        wc_log_rank(WC_LOG_ERROR, "%s", error.text);
+        wc_core_void(&L.core, WC_REASON_MEMORY, -1, -1, NULL);
+        return;
+    }
+    wc_rows_free(&S.rows);
+    wc_rows_record(&S.rows);
+    clock_gettime(CLOCK_REALTIME, &t);
+    S.record_time = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    S.recorded_at = wc_layer_now();
+    R.info.stall_s = (double)(S.recorded_at - start) * 1e-9;
+    WC_FAULT("after_record");
+}
+
+static void begin(void) {
+    S.waiting = false;
+    S.error = (wc_error){WC_OK, ""};
+    wc_manifest_own(&S.manifest, R.staging.copies, R.staging.count);
+    S.hash[0] = wc_manifest_hash(&S.manifest);
+    S.hash[1] = ~S.hash[0];
+    PMPI_Iallreduce(S.hash, S.hashes, 2, MPI_UINT64_T, MPI_MIN, L.store, &S.requests[0]);
+    S.stage = STAGE_HASH;
+}
+
+void wc_snapshot_all_recorded(void) {
+    S.settled = S.valid = false;
+    S.waiting = true;
+    if (S.stage == STAGE_NONE)
+        begin();
+}
+
+void wc_snapshot_settled(bool valid) {
+    WC_FAULT("in_close");
+    S.settled = true;
+    S.valid = valid;
+    S.settled_at = wc_layer_now();
+}
+
+/* ---- names ---- */
+
+static void share_union(void) {
+    S.union_count = S.manifest.count;
+    PMPI_Ibcast(&S.union_count, 1, MPI_UINT64_T, 0, L.store, &S.requests[0]);
+    S.stage = STAGE_UNION_SIZE;
+}
+
+static void gather_lengths(void) {
+    S.list_bytes = (int)(S.manifest.count * sizeof *S.manifest.arrays);
+    if (is_root())
+        S.lengths = wc_core_alloc((size_t)R.ranks * sizeof *S.lengths);
+    PMPI_Igather(&S.list_bytes, 1, MPI_INT, S.lengths, 1, MPI_INT, 0, L.store, &S.requests[0]);
+    S.stage = STAGE_GATHER;
+}
+
+static void gather_lists(void) {
+    size_t bytes = 0;
+    if (is_root()) {
+        S.starts = wc_core_alloc((size_t)R.ranks * sizeof *S.starts);
+        for (int i = 0; i < R.ranks; i++) {
+            S.starts[i] = (int)bytes;
+            bytes += (size_t)S.lengths[i];
+        }
+        S.lists = wc_core_alloc(bytes);
+        S.union_count = bytes / sizeof *S.lists;
+    }
+    PMPI_Igatherv(S.manifest.arrays, S.list_bytes, MPI_BYTE, S.lists, S.lengths, S.starts, MPI_BYTE,
+                  0, L.store, &S.requests[0]);
+    S.stage = STAGE_LISTS;
+}
+
+static void unite(void) {
+    if (is_root()) {
+        wc_error error = {WC_OK, ""};
+        wc_manifest_free(&S.manifest);
+        wc_manifest_unite(&S.manifest, S.lists, S.union_count, &error);
+        keep_error(&error);
+    }
+    share_union();
+}
+
+static void send_union(void) {
+    if (!is_root()) {
+        wc_manifest_free(&S.manifest);
+        S.manifest.arrays = wc_core_alloc(S.union_count * sizeof *S.manifest.arrays);
+        S.manifest.count = S.union_count;
+    }
+    PMPI_Ibcast(S.manifest.arrays, (int)(S.manifest.count * sizeof *S.manifest.arrays), MPI_BYTE, 0,
+                L.store, &S.requests[0]);
+    S.stage = STAGE_UNION;
+}
+
+/* ---- places ---- */
+
+static void count_elements(void) {
+    size_t n = S.manifest.count;
+    S.counts = wc_core_alloc(3 * n * sizeof *S.counts);
+    S.firsts = S.counts + n;
+    S.totals = S.firsts + n;
+    /* The union is empty when the ranks could not agree. */
+    for (size_t i = 0; i < R.staging.count && n; i++)
+        S.counts[wc_manifest_find(&S.manifest, R.staging.copies[i].name)] =
+            R.staging.copies[i].count;
+    PMPI_Iexscan(S.counts, S.firsts, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
+    PMPI_Iallreduce(S.counts, S.totals, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    S.stage = STAGE_COUNTS;
+}
+
+/* The parts of a global array must follow each other in rank order and fill it. */
+static void check_parts(void) {
+    wc_error error = {WC_OK, ""};
+    for (size_t i = 0; i < R.staging.count; i++) {
+        const wc_region *copy = &R.staging.copies[i];
+        if (!copy->ndims)
+            continue;
+        size_t k = wc_manifest_find(&S.manifest, copy->name);
+        uint64_t whole = 1;
+        for (uint32_t d = 0; d < copy->ndims; d++)
+            whole *= copy->shape[d];
+        if (copy->first != S.firsts[k] || whole != S.totals[k])
+            wc_error_set(
+                &error, WC_ERR_ARGUMENT,
+                "the parts of \"%s\" don't fill the global array in rank order: this one begins at "
+                "element %llu, those before it have %llu; all have %llu of %llu",
+                copy->name, (unsigned long long)copy->first, (unsigned long long)S.firsts[k],
+                (unsigned long long)S.totals[k], (unsigned long long)whole);
+        keep_error(&error);
+    }
+}
+
+static void make_file(void) {
+    size_t n = S.manifest.count;
+    S.created = wc_core_alloc(sizeof *S.created + n * sizeof *S.created->places);
+    S.created->id = R.next_id;
+    for (size_t i = 0; i < n; i++)
+        S.manifest.arrays[i].total = S.totals[i];
+    if (n && S.error.status == WC_OK && R.staging.count)
+        check_parts();
+    if (is_root() && S.error.status == WC_OK)
+        run_on_file(create_file);
+    S.stage = STAGE_CREATE;
+}
+
+static void share_places(void) {
+    size_t bytes = sizeof *S.created + S.manifest.count * sizeof *S.created->places;
+    PMPI_Ibcast(S.created, (int)bytes, MPI_BYTE, 0, L.store, &S.requests[0]);
+    S.stage = STAGE_PLACES;
+}
+
+/* ---- writing ---- */
+
+static void queue(const void *from, uint64_t bytes, uint64_t to, uint64_t *checksum) {
+    wc_error error = {WC_OK, ""};
+    if (bytes)
+        wc_writer_extent(R.writer, from, bytes, to, checksum, &error);
+    keep_error(&error);
+}
+
+/* Remembers where the region begins in a page of the file: the next copy is laid out so. */
+static void note_skew(const wc_region *copy, uint64_t place) {
+    wc_region *r = wc_regions_find(&R.regions, copy->name);
+    if (r)
+        r->skew = place % 4096;
+}
+
+static void write_state(void) {
+    wc_error error = {WC_OK, ""};
+    S.index = wc_core_alloc(S.manifest.count * sizeof *S.index);
+    for (size_t i = 0; i < S.manifest.count; i++)
+        S.index[i] = (wc_index_row){.first = S.firsts[i], .count = S.counts[i]};
+    wc_writer_open(R.writer, S.created->path, &error);
+    keep_error(&error);
+    for (size_t i = 0; i < R.staging.count; i++) {
+        const wc_region *copy = &R.staging.copies[i];
+        size_t k = wc_manifest_find(&S.manifest, copy->name);
+        uint64_t place = S.created->places[k].data + S.firsts[k] * wc_type_bytes(copy->type);
+        S.index[k].present = 1;
+        note_skew(copy, place);
+        queue(copy->address, wc_region_bytes(copy), place, &S.index[k].checksum);
+    }
+    /* After the extents: these carry their checksums. */
+    for (size_t i = 0; i < S.manifest.count; i++)
+        queue(&S.index[i], sizeof S.index[i],
+              S.created->places[i].index + (uint64_t)R.rank * sizeof S.index[i], NULL);
+}
+
+static void reduce_sizes(void) {
+    S.mine = (wc_sizes){.lost = !S.valid || !S.created->made || S.error.status != WC_OK};
+    if (S.valid) {
+        wc_rows_settle(&S.rows);
+        S.mine.sizes = S.rows.sizes;
+    }
+    PMPI_Iexscan(&S.mine, &S.before, SIZES_WORDS, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
+    PMPI_Iallreduce(&S.mine, &S.all, SIZES_WORDS, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    S.stage = STAGE_SIZES;
+}
+
+static void make_channels(void) {
+    if (S.all.lost) {
+        S.stage = STAGE_WRITE;
+        return;
+    }
+    if (is_root()) {
+        S.before = (wc_sizes){0}; /* a scan leaves rank 0's undefined */
+        run_on_file(add_channels);
+    }
+    wc_rows_shift(&S.rows, &S.before.sizes);
+    S.stage = STAGE_CHANNELS;
+}
+
+static void share_channels(void) {
+    PMPI_Ibcast(&S.channels, sizeof S.channels, MPI_BYTE, 0, L.store, &S.requests[0]);
+    S.stage = STAGE_CHANNEL_PLACES;
+}
+
+static void write_messages(void) {
+    const wc_channel_place *place = &S.channels.place;
+    const wc_channel_sizes *before = &S.before.sizes, *own = &S.rows.sizes;
+    for (uint64_t i = 0; i < own->messages; i++) {
+        wc_message_row *row = &S.rows.messages[i];
+        queue(L.core.cut.at[i]->data, row->bytes, place->payload + row->offset, &row->checksum);
+    }
+    queue(S.rows.messages, own->messages * sizeof *S.rows.messages,
+          place->messages + before->messages * sizeof *S.rows.messages, NULL);
+    queue(S.rows.counters, own->counters * sizeof *S.rows.counters,
+          place->counters + before->counters * sizeof *S.rows.counters, NULL);
+    queue(S.rows.communicators, own->communicators * sizeof *S.rows.communicators,
+          place->communicators + before->communicators * sizeof *S.rows.communicators, NULL);
+    queue(S.rows.members, own->members * sizeof *S.rows.members,
+          place->members + before->members * sizeof *S.rows.members, NULL);
+}
+
+static void write_rank_row(void) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < R.staging.count; i++)
+        bytes += wc_region_bytes(&R.staging.copies[i]);
+    S.rank_row = (wc_rank_row){.rank = (uint32_t)R.rank,
+                               .pid = (uint32_t)getpid(),
+                               .step = (uint64_t)L.core.step,
+                               .bytes = bytes,
+                               .record_time = S.record_time,
+                               .arm_s = since_heard(S.armed_at),
+                               .record_s = since_heard(S.recorded_at),
+                               .close_s = since_heard(S.settled_at),
+                               .durable_s = since_heard(wc_layer_now()),
+                               .stall_s = R.info.stall_s};
+    gethostname(S.rank_row.host, sizeof S.rank_row.host - 1);
+    queue(&S.rank_row, sizeof S.rank_row,
+          S.created->ranks_place + (uint64_t)R.rank * sizeof S.rank_row, NULL);
+}
+
+static void write_rest(void) {
+    wc_error error = {WC_OK, ""};
+    if (S.channels.made) {
+        write_messages();
+        write_rank_row();
+        wc_writer_sync(R.writer, &error);
+        keep_error(&error);
+    }
+    S.stage = STAGE_WRITE;
+}
+
+/* ---- the end ---- */
+
+static void answer(void) {
+    bool lost = S.error.status != WC_OK;
+    if (lost)
+        wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.created->id,
+                    S.error.text);
+    S.stage = STAGE_VOTE;
+    wc_core_durable(&L.core, lost ? WC_REASON_STORE : WC_REASON_NONE, NULL);
+}
+
+static void clear(void) {
+    wc_manifest_free(&S.manifest);
+    free(S.lengths);
+    free(S.starts);
+    free(S.lists);
+    free(S.counts);
+    free(S.created);
+    free(S.index);
+    S.lengths = S.starts = NULL;
+    S.lists = NULL;
+    S.counts = S.firsts = S.totals = NULL;
+    S.created = NULL;
+    S.index = NULL;
+    S.stage = STAGE_NONE;
+}
+
+void wc_snapshot_finished(bool committed) {
+    wc_rows_free(&S.rows);
+    if (S.stage != STAGE_VOTE)
+        return; /* void before anything was written */
+    S.published = (wc_published){.id = S.created->id};
+    S.took_s = since_heard(wc_layer_now());
+    if (!committed) {
+        if (S.file)
+            run_on_file(abandon_file);
+        clear();
+        return;
+    }
+    if (is_root())
+        run_on_file(publish_file);
+    S.stage = STAGE_PUBLISH;
+}
+
+static void share_outcome(void) {
+    if (S.error.status != WC_OK)
+        wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.published.id,
+                    S.error.text);
+    if (is_root() && S.published.made)
+        R.next_id = S.published.id + 1;
+    PMPI_Ibcast(&S.published, sizeof S.published, MPI_BYTE, 0, L.store, &S.requests[0]);
+    S.stage = STAGE_OUTCOME;
+}
+
+static void close_snapshot(void) {
+    wc_report_outcome(S.published.made, S.published.id, S.all.sizes.messages, S.took_s);
+    clear();
+    if (S.waiting)
+        begin();
+}
+
+/* ---- the walk ---- */
+
+/* One step; true if there may be another. */
+static bool advance(void) {
+    bool file_work = S.stage == STAGE_CREATE || S.stage == STAGE_CHANNELS ||
+                     S.stage == STAGE_WRITE || S.stage == STAGE_PUBLISH;
+    if (S.stage == STAGE_NONE || S.stage == STAGE_VOTE || !communicated() ||
+        (file_work && !written()))
+        return false;
+    switch (S.stage) {
+    case STAGE_HASH:
+        if (S.hashes[0] == ~S.hashes[1])
+            count_elements();
+        else
+            gather_lengths();
+        return true;
+    case STAGE_GATHER:
+        gather_lists();
+        return true;
+    case STAGE_LISTS:
+        unite();
+        return true;
+    case STAGE_UNION_SIZE:
+        send_union();
+        return true;
+    case STAGE_UNION:
+        count_elements();
+        return true;
+    case STAGE_COUNTS:
+        if (is_root())
+            memset(S.firsts, 0,
+                   S.manifest.count * sizeof *S.firsts); /* a scan leaves it undefined */
+        make_file();
+        return true;
+    case STAGE_CREATE:
+        share_places();
+        return true;
+    case STAGE_PLACES:
+        if (S.created->made)
+            write_state();
+        S.stage = STAGE_STATE;
+        return true;
+    case STAGE_STATE:
+        if (S.settled)
+            reduce_sizes();
+        return S.settled;
+    case STAGE_SIZES:
+        make_channels();
+        return true;
+    case STAGE_CHANNELS:
+        share_channels();
+        return true;
+    case STAGE_CHANNEL_PLACES:
+        write_rest();
+        return true;
+    case STAGE_WRITE:
+        answer();
+        return false;
+    case STAGE_PUBLISH:
+        share_outcome();
+        return true;
+    default: /* STAGE_OUTCOME */
+        close_snapshot();
+        return true;
+    }
+}
+
+void wc_snapshot_advance(void) {
+    while (advance())
+        ;
+}
+
+bool wc_snapshot_busy(void) {
+    return S.stage != STAGE_NONE || S.waiting;
+}
+
+void wc_snapshot_free(void) {
+    wc_rows_free(&S.rows);
+    clear();
+}

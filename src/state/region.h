@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The protected regions of this rank, sorted by name: what a snapshot saves and a restart fills. */
+#ifndef WC_STATE_REGION_H
+#define WC_STATE_REGION_H
+
+#include "../store/error.h"
+#include "../store/type.h"
+
+enum { WC_REGION_NAME_BYTES = 256, WC_REGION_MAX_DIMS = 8 };
+
+typedef struct wc_region {
+    char name[WC_REGION_NAME_BYTES];
+    void *address;
+    uint64_t count; /* elements of this rank */
+    wc_type type;
+    uint32_t ndims;                     /* 0: local; else part of a global array */
+    uint64_t shape[WC_REGION_MAX_DIMS]; /* of the global array */
+    uint64_t first;                     /* global array: elements before this rank's part */
+    size_t skew; /* where its bytes begin in a page of the file, as far as is known */
+} wc_region;
+
+typedef struct wc_regions {
+    wc_region *at;
+    size_t count, room;
+} wc_regions;
+
+/* Is this a name that a snapshot can hold? */
+wc_status wc_region_check_name(const char *name, wc_error *error);
+
+/* Adds a region, or puts the new one in the place of the one with its name. Copies `region`. */
+wc_status wc_regions_put(wc_regions *regions, const wc_region *region, wc_error *error);
+
+wc_status wc_regions_remove(wc_regions *regions, const char *name, wc_error *error);
+wc_region *wc_regions_find(const wc_regions *regions, const char *name); /* NULL: none */
+void wc_regions_free(wc_regions *regions);
+
+static inline uint64_t wc_region_bytes(const wc_region *region) {
+    return region->count * wc_type_bytes(region->type);
+}
+
+#endif
