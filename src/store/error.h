@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Status and text of a failure. The first function that knows which error it is writes the text, all others pass
- * it on. The codes are those of wavecut.h, without mpi.h.
+ * Status and text of a failure. The first function that knows which error it is writes the text,
+ * all others pass it on. The codes are those of wavecut.h, without mpi.h.
  */
 #ifndef WC_STORE_ERROR_H
 #define WC_STORE_ERROR_H

@@ -2,12 +2,13 @@
 /*
  * The store: one snapshot is one HDF5 file. No MPI here.
  *
- * Writing. Rank 0 makes the file and its datasets with HDF5 (wc_store_create, wc_store_add_channels) and gets back
- * file offsets; these are plain numbers, which the caller hands to the other ranks. Every rank writes its own
- * extents at their offsets with a wc_writer (writer.h). Rank 0 publishes (wc_store_publish) when all are durable.
+ * Writing. Rank 0 makes the file and its datasets with HDF5 (wc_store_create,
+ * wc_store_add_channels) and gets back file offsets; these are plain numbers, which the caller
+ * hands to the other ranks. Every rank writes its own extents at their offsets with a wc_writer
+ * (writer.h). Rank 0 publishes (wc_store_publish) when all are durable.
  *
- * Every function that can fail returns a wavecut-style status (status.h) and writes the text of the error, naming
- * the file, into `wc_error *`.
+ * Every function that can fail returns a wavecut-style status (status.h) and writes the text of the
+ * error, naming the file, into `wc_error *`.
  */
 #ifndef WC_STORE_STORE_H
 #define WC_STORE_STORE_H
@@ -27,15 +28,16 @@
 typedef struct wc_array {
     char name[WC_STORE_NAME_BYTES];
     wc_type type;
-    uint32_t ndims;                     /* 0: local (ranks' elements one after the other); else a global array */
-    uint64_t total;                     /* elements of all ranks together */
-    uint64_t shape[WC_STORE_MAX_DIMS];  /* global shape when ndims > 0 */
+    uint32_t ndims; /* 0: local (ranks' elements one after the other); else a global array */
+    uint64_t total; /* elements of all ranks together */
+    uint64_t shape[WC_STORE_MAX_DIMS]; /* global shape when ndims > 0 */
 } wc_array;
 
 /* Where the parts of an array are in the file. */
 typedef struct wc_array_place {
     uint64_t data;  /* file offset of element 0 of /state/<name>; 0 when total is 0 */
-    uint64_t index; /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per rank) */
+    uint64_t index; /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per
+                       rank) */
 } wc_array_place;
 
 /* One row of /index/<name>. Written as it is: little-endian, no padding. */
@@ -43,20 +45,22 @@ typedef struct wc_index_row {
     uint64_t first;    /* elements before this rank's */
     uint64_t count;    /* elements of this rank */
     uint64_t checksum; /* XXH3-64 of this rank's bytes */
-    uint64_t present;  /* 1 if this rank protects the name, else 0 (a rank may protect 0 elements) */
+    uint64_t present; /* 1 if this rank protects the name, else 0 (a rank may protect 0 elements) */
 } wc_index_row;
 
 #define WC_HOST_BYTES 64
 
-/* One row of /ranks. No padding. Times are seconds since the epoch (record) or since the request. */
+/* One row of /ranks. No padding. Times are seconds since the epoch (record) or since the request.
+ */
 typedef struct wc_rank_row {
     uint32_t rank;
     uint32_t pid;
-    uint64_t step; /* safe points passed */
+    uint64_t step;  /* safe points passed */
     uint64_t bytes; /* state bytes of this rank */
     double record_time;
-    double arm_s, record_s, close_s, durable_s; /* when each phase ended, seconds after the request was heard */
-    double stall_s;                             /* how long the record kept the application */
+    double arm_s, record_s, close_s,
+        durable_s;  /* when each phase ended, seconds after the request was heard */
+    double stall_s; /* how long the record kept the application */
     char host[WC_HOST_BYTES];
 } wc_rank_row;
 
@@ -70,7 +74,8 @@ typedef struct wc_counter_row {
     uint64_t in_flight;
 } wc_counter_row;
 
-/* One row of /channels/messages: a message in flight, in channel order per (comm, source, destination). No padding. */
+/* One row of /channels/messages: a message in flight, in channel order per (comm, source,
+ * destination). No padding. */
 typedef struct wc_message_row {
     uint64_t comm; /* uid of a row of /communicators */
     uint32_t source;
@@ -83,13 +88,13 @@ typedef struct wc_message_row {
     uint64_t checksum; /* XXH3-64 of its bytes */
 } wc_message_row;
 
-/* One row of /communicators. No padding. Members are job ranks: members_count of them from members_first on in
- * /communicator_members. */
+/* One row of /communicators. No padding. Members are job ranks: members_count of them from
+ * members_first on in /communicator_members. */
 typedef struct wc_comm_row {
     uint64_t uid;
     uint64_t parent_uid;
-    uint64_t ordinal; /* which creation on the parent this was */
-    int64_t colour;   /* of a split, else 0 */
+    uint64_t ordinal;     /* which creation on the parent this was */
+    int64_t colour;       /* of a split, else 0 */
     uint64_t collectives; /* completed at the cut */
     uint64_t members_first;
     uint64_t members_count;
@@ -102,12 +107,12 @@ typedef struct wc_snapshot_head {
     uint64_t parent_id; /* snapshot the run was restarted from; 0: none */
     uint64_t run_id;    /* random, one per run (kept over restarts) */
     uint32_t ranks;
-    uint32_t immediate;     /* 0 aligned, 1 immediate */
-    double time;            /* seconds since the epoch, UTC */
-    uint32_t initiator;     /* job rank that asked first */
+    uint32_t immediate; /* 0 aligned, 1 immediate */
+    double time;        /* seconds since the epoch, UTC */
+    uint32_t initiator; /* job rank that asked first */
     const char *mpi_library;
-    const char *program;    /* arguments joined by blanks */
-    const char *version;    /* Wavecut's */
+    const char *program; /* arguments joined by blanks */
+    const char *version; /* Wavecut's */
 } wc_snapshot_head;
 
 typedef struct wc_channel_sizes {
@@ -123,10 +128,9 @@ typedef struct wc_channel_place { /* file offsets of the first element; 0 where 
 typedef struct wc_store_file wc_store_file;
 
 /*
- * Makes DIR/wavecut-<id>.h5.partial with head, ranks and arrays, all space taken (posix_fallocate). Checks that each
- * dataset is contiguous, early-allocated and inside the file.
- *   places      out [narrays]
- *   ranks_place out file offset of rank 0's row of /ranks
+ * Makes DIR/wavecut-<id>.h5.partial with head, ranks and arrays, all space taken (posix_fallocate).
+ * Checks that each dataset is contiguous, early-allocated and inside the file. places      out
+ * [narrays] ranks_place out file offset of rank 0's row of /ranks
  */
 wc_status wc_store_create(const char *dir, const wc_snapshot_head *head, const wc_array *arrays,
                           size_t narrays, wc_array_place *places, uint64_t *ranks_place,
@@ -137,8 +141,9 @@ wc_status wc_store_add_channels(wc_store_file *file, const wc_channel_sizes *siz
                                 wc_channel_place *place, wc_error *error);
 
 /*
- * All ranks have said durable: attribute `complete`, metadata hash, fsync, rename from .partial, fsync of the directory.
- * Frees `file` in any case; after an error the .partial is gone and no snapshot has been removed.
+ * All ranks have said durable: attribute `complete`, metadata hash, fsync, rename from .partial,
+ * fsync of the directory. Frees `file` in any case; after an error the .partial is gone and no
+ * snapshot has been removed.
  */
 wc_status wc_store_publish(wc_store_file *file, wc_error *error);
 
@@ -148,7 +153,8 @@ void wc_store_abandon(wc_store_file *file);
 /* Path of the .partial file, for the writers of all ranks. Owned by `file`. */
 const char *wc_store_path(const wc_store_file *file);
 
-/* Removes all but the newest `keep` snapshots (0 keeps all), and stale .partial files; only what it recognises. */
+/* Removes all but the newest `keep` snapshots (0 keeps all), and stale .partial files; only what it
+ * recognises. */
 wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error);
 
 /* ---- directory ---- */
@@ -156,7 +162,8 @@ wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error);
 /* Makes DIR (and parents) if missing and checks that it can be written. */
 wc_status wc_store_prepare_dir(const char *dir, wc_error *error);
 
-/* Ids of the snapshots in DIR, newest first. *ids is malloc'd; the caller frees. No snapshots is not an error. */
+/* Ids of the snapshots in DIR, newest first. *ids is malloc'd; the caller frees. No snapshots is
+ * not an error. */
 wc_status wc_store_list(const char *dir, uint64_t **ids, size_t *count, wc_error *error);
 
 /* DIR/wavecut-<id>.h5 into `path`. */
@@ -168,8 +175,8 @@ wc_status wc_store_mark_finished(const char *dir, uint64_t run_id, wc_error *err
 wc_status wc_store_read_finished(const char *dir, uint64_t *run_id, wc_error *error);
 wc_status wc_store_clear_finished(const char *dir, wc_error *error);
 
-/* Request file (DIR/request): made by `wavecut request`, taken by rank 0. Counts only if it belongs to this user or to the
- * directory's owner. */
+/* Request file (DIR/request): made by `wavecut request`, taken by rank 0. Counts only if it belongs
+ * to this user or to the directory's owner. */
 wc_status wc_store_put_request(const char *dir, wc_error *error);
 bool wc_store_take_request(const char *dir);
 
@@ -177,7 +184,8 @@ bool wc_store_take_request(const char *dir);
 
 typedef struct wc_reader wc_reader;
 
-/* Opens a committed snapshot read-only, checks the metadata hash before HDF5 sees the file, and reads the head. */
+/* Opens a committed snapshot read-only, checks the metadata hash before HDF5 sees the file, and
+ * reads the head. */
 wc_status wc_reader_open(const char *path, wc_reader **reader, wc_error *error);
 void wc_reader_close(wc_reader *reader);
 
@@ -188,7 +196,8 @@ size_t wc_reader_arrays(const wc_reader *reader, const wc_array **arrays);
 wc_status wc_reader_index(wc_reader *reader, size_t array, uint32_t rank, wc_index_row *row,
                           wc_error *error);
 
-/* Reads and verifies rank's elements of an array into `to` (row.count elements). With to == NULL only verifies. */
+/* Reads and verifies rank's elements of an array into `to` (row.count elements). With to == NULL
+ * only verifies. */
 wc_status wc_reader_extent(wc_reader *reader, size_t array, uint32_t rank, void *to,
                            wc_error *error);
 
@@ -199,7 +208,8 @@ wc_status wc_reader_messages(wc_reader *reader, wc_message_row **rows, size_t *c
                              wc_error *error);
 wc_status wc_reader_communicators(wc_reader *reader, wc_comm_row **rows, size_t *count,
                                   wc_error *error);
-/* Reads and verifies one message's bytes into `to` (row->bytes bytes); with to == NULL only verifies. */
+/* Reads and verifies one message's bytes into `to` (row->bytes bytes); with to == NULL only
+ * verifies. */
 wc_status wc_reader_payload(wc_reader *reader, const wc_message_row *row, void *to,
                             wc_error *error);
 
@@ -210,8 +220,9 @@ typedef struct wc_verdict {
     char first_failure[WC_STORE_REASON_BYTES];
 } wc_verdict;
 
-/* Checks every extent, every message, every counter row (sent = received + in flight, in flight = number of messages) and
- * every reference of a message to a communicator. Returns OK with failures > 0 for a damaged one. */
+/* Checks every extent, every message, every counter row (sent = received + in flight, in flight =
+ * number of messages) and every reference of a message to a communicator. Returns OK with failures
+ * > 0 for a damaged one. */
 wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error);
 
 #endif

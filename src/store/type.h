@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The element types a snapshot can hold. The runtime maps MPI datatypes to these, the store maps these to HDF5.
- * The numbers are never written to a file: files carry HDF5 types.
+ * The element types a snapshot can hold. The runtime maps MPI datatypes to these, the store maps
+ * these to HDF5. The numbers are never written to a file: files carry HDF5 types.
  */
 #ifndef WC_STORE_TYPE_H
 #define WC_STORE_TYPE_H
@@ -11,23 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(name, C type, kind): kinds are INT (signed), UINT, FLOAT, LFLOAT (long double), COMPLEX, LCOMPLEX, BOOL, OPAQUE */
-#define WC_TYPE_LIST(X)                                                                         \
-    X(I8, int8_t, INT)                                                                          \
-    X(U8, uint8_t, UINT)                                                                        \
-    X(I16, int16_t, INT)                                                                        \
-    X(U16, uint16_t, UINT)                                                                      \
-    X(I32, int32_t, INT)                                                                        \
-    X(U32, uint32_t, UINT)                                                                      \
-    X(I64, int64_t, INT)                                                                        \
-    X(U64, uint64_t, UINT)                                                                      \
-    X(F32, float, FLOAT)                                                                        \
-    X(F64, double, FLOAT)                                                                       \
-    X(FLD, long double, LFLOAT)                                                                 \
-    X(C32, float _Complex, COMPLEX)                                                             \
-    X(C64, double _Complex, COMPLEX)                                                            \
-    X(CLD, long double _Complex, LCOMPLEX)                                                      \
-    X(BOOL, bool, BOOL)                                                                         \
+/* X(name, C type, kind): kinds are INT (signed), UINT, FLOAT, LFLOAT (long double), COMPLEX,
+ * LCOMPLEX, BOOL, OPAQUE */
+#define WC_TYPE_LIST(X)                                                                            \
+    X(I8, int8_t, INT)                                                                             \
+    X(U8, uint8_t, UINT)                                                                           \
+    X(I16, int16_t, INT)                                                                           \
+    X(U16, uint16_t, UINT)                                                                         \
+    X(I32, int32_t, INT)                                                                           \
+    X(U32, uint32_t, UINT)                                                                         \
+    X(I64, int64_t, INT)                                                                           \
+    X(U64, uint64_t, UINT)                                                                         \
+    X(F32, float, FLOAT)                                                                           \
+    X(F64, double, FLOAT)                                                                          \
+    X(FLD, long double, LFLOAT)                                                                    \
+    X(C32, float _Complex, COMPLEX)                                                                \
+    X(C64, double _Complex, COMPLEX)                                                               \
+    X(CLD, long double _Complex, LCOMPLEX)                                                         \
+    X(BOOL, bool, BOOL)                                                                            \
     X(BYTE, unsigned char, OPAQUE)
 
 typedef enum wc_type {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A rank's background writer: one thread that writes extents into the shared file with pwrite. No MPI, no HDF5.
+ * A rank's background writer: one thread that writes extents into the shared file with pwrite. No
+ * MPI, no HDF5.
  *
- * The aligned body of a large extent goes out with O_DIRECT where the file system takes it, ragged ends (and everything
- * where it does not) buffered. Addresses and file offsets should agree modulo the page for that: wc_writer_skew.
+ * The aligned body of a large extent goes out with O_DIRECT where the file system takes it, ragged
+ * ends (and everything where it does not) buffered. Addresses and file offsets should agree modulo
+ * the page for that.
  */
 #ifndef WC_STORE_WRITER_H
 #define WC_STORE_WRITER_H
@@ -22,11 +24,13 @@ typedef void (*wc_writer_task)(void *context, wc_error *error);
 wc_status wc_writer_start(wc_writer **writer, wc_error *error);
 void wc_writer_stop(wc_writer *writer); /* waits for what is queued; frees */
 
-/* Opens `path` (O_NOFOLLOW) for the extents that follow; a file open before is closed. Queued; errors are kept. */
+/* Opens `path` (O_NOFOLLOW) for the extents that follow; a file open before is closed. Queued;
+ * errors are kept. */
 wc_status wc_writer_open(wc_writer *writer, const char *path, wc_error *error);
 
-/* Queues `bytes` at `from` for file offset `to`. The memory is the caller's and must not change until wc_writer_idle. If
- * `checksum` is not NULL the XXH3-64 of the bytes is stored there by the time the writer is idle. */
+/* Queues `bytes` at `from` for file offset `to`. The memory is the caller's and must not change
+ * until wc_writer_idle. If `checksum` is not NULL the XXH3-64 of the bytes is stored there by the
+ * time the writer is idle. */
 wc_status wc_writer_extent(wc_writer *writer, const void *from, size_t bytes, uint64_t to,
                            uint64_t *checksum, wc_error *error);
 
@@ -36,8 +40,12 @@ wc_status wc_writer_run(wc_writer *writer, wc_writer_task task, void *context, w
 /* Queues fsync and close. */
 wc_status wc_writer_sync(wc_writer *writer, wc_error *error);
 
-/* True when everything queued is done; then `error` (status WC_OK or the first failure since the last idle) is filled. Never
- * blocks. */
+/* Queues a close without fsync, for a snapshot that is given up: an open file would hold its space.
+ */
+wc_status wc_writer_close(wc_writer *writer, wc_error *error);
+
+/* True when everything queued is done; then `error` (status WC_OK or the first failure since the
+ * last idle) is filled. Never blocks. */
 bool wc_writer_idle(wc_writer *writer, wc_error *error);
 
 /* Waits for the same. */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the parts of the store know of a snapshot directory. */
+#ifndef WC_STORE_DIRECTORY_H
+#define WC_STORE_DIRECTORY_H
+
+#include "store.h"
+
+enum { WC_FILE_NAME_BYTES = 64 };
+
+/* wavecut-<id>.h5, or wavecut-<id>.h5.partial. */
+void wc_file_name(uint64_t id, bool partial, char name[WC_FILE_NAME_BYTES]);
+
+/* Is this exactly the name of a snapshot, or of an unfinished one? */
+bool wc_file_parse(const char *name, uint64_t *id, bool *partial);
+
+/* Opens the directory for openat() and fsync(). Errors: NOT_FOUND, IO. */
+wc_status wc_directory_open(const char *dir, int *fd, wc_error *error);
+
+/* Is NAME in the directory a regular file of this user? */
+bool wc_directory_owns(int dir, const char *name);
+
+/* Takes the writer's lock of an open file. False: somebody else is writing it. File systems without
+ * locks grant it. */
+bool wc_file_lock(int fd);
+
+/* Is somebody writing NAME? Only files that wc_directory_owns accepts should be asked for. */
+bool wc_directory_in_use(int dir, const char *name);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Named faults, for tests: WAVECUT_FAULT="name[@rank],…". They exist only in builds with WC_FAULTS;
+ * any other build refuses the variable.
+ *
+ * Points kill the process there (SIGKILL). Switches break one rule of the protocol.
+ */
+#ifndef WC_STORE_FAULT_H
+#define WC_STORE_FAULT_H
+
+#include "error.h"
+
+#include <stdbool.h>
+
+#define WC_FAULT_LIST(X)                                                                           \
+    X(after_create)                                                                                \
+    X(after_extent)                                                                                \
+    X(before_sync)                                                                                 \
+    X(after_channels)                                                                              \
+    X(before_complete)                                                                             \
+    X(before_rename)                                                                               \
+    X(after_rename)                                                                                \
+    X(before_prune)                                                                                \
+    X(before_record)                                                                               \
+    X(after_record)                                                                                \
+    X(in_close)                                                                                    \
+    X(stash_not_recorded)                                                                          \
+    X(marker_not_awaited)                                                                          \
+    X(receives_not_taken_back)                                                                     \
+    X(handover_order)                                                                              \
+    X(counts_not_carried)                                                                          \
+    X(requests_allowed)
+
+/* Is WAVECUT_FAULT unset, or made of known names in a build that has them? Errors: SETTING. */
+wc_status wc_fault_check(wc_error *error);
+
+#ifdef WC_FAULTS
+
+/* Reads WAVECUT_FAULT for this rank. The HDF5 module has its own state: wc_store_load passes the
+ * rank on. */
+void wc_fault_setup(int rank);
+int wc_fault_rank(void);
+bool wc_fault_on(const char *name);
+void wc_fault_point(const char *name);
+#define WC_FAULT(name) wc_fault_point(name)
+
+#else
+
+static inline void wc_fault_setup(int rank) {
+    (void)rank;
+}
+
+static inline bool wc_fault_on(const char *name) {
+    (void)name;
+    return false;
+}
+
+#define WC_FAULT(name) ((void)0)
+
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages that tell who they are, and the account that each rank keeps of them in its protected state. What is in a
+ * snapshot can so be judged from the file alone: see oracle.py.
+ */
+#ifndef TRAFFIC_H
+#define TRAFFIC_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    TRAFFIC_COMMS = 4,
+    TRAFFIC_RANKS = 8,
+    TRAFFIC_MESSAGES = 1 << 14, /* at most on one channel */
+    TRAFFIC_BYTES = 100000      /* of a message at most */
+};
+
+typedef struct traffic_head {
+    uint32_t comm, source, destination, tag;
+    uint64_t sequence; /* on its channel, from 0 */
+    uint32_t bytes;    /* of the whole message */
+    uint32_t token, hops, reserved;
+} traffic_head;
+
+typedef struct traffic {
+    int rank, ranks;
+    MPI_Comm comms[TRAFFIC_COMMS];
+    uint64_t sent[TRAFFIC_COMMS][TRAFFIC_RANKS];                    /* protected */
+    uint8_t got[TRAFFIC_COMMS][TRAFFIC_RANKS][TRAFFIC_MESSAGES / 8]; /* protected: one bit a message */
+    bool failed;
+} traffic;
+
+extern traffic T;
+
+uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c);
+uint32_t traffic_bytes(uint64_t hash); /* a size on either side of eager limits */
+
+void traffic_open(void); /* makes the communicators and protects the account */
+
+/* Fills `buffer` with the next message of its channel and counts it as sent. Returns its bytes. */
+int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, uint32_t token, uint32_t hops,
+                    uint32_t bytes);
+
+/* Checks what was received, marks it as got. A message that is wrong or comes twice fails the run. */
+void traffic_receive(const unsigned char *buffer, int comm, const MPI_Status *status);
+
+/* Asks for a snapshot whenever none is under way. */
+void traffic_request(void);
+
+/* Collective, at the end: was every message that was sent received? Returns the exit code. */
+int traffic_close(void);
+
+void traffic_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
