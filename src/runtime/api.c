@@ -155,7 +155,8 @@ static wc_status open_directory(wc_error *error) {
 }
 
 static wc_status start_parts(wc_error *error) {
-    if (wc_fault_setup(R.rank, error) == WC_OK && wc_store_load(R.rank, &R.store, error) == WC_OK)
+    wc_fault_setup(R.rank);
+    if (wc_fault_check(error) == WC_OK && wc_store_load(&R.store, error) == WC_OK)
         wc_writer_start(&R.writer, error);
     return wc_agree(error);
 }
