@@ -332,13 +332,14 @@ WC_EXPORT int MPI_Cancel(MPI_Request *request) {
         return cancel_operation(request);
     if (r->recv.cancelled)
         return MPI_SUCCESS;
+    bool native = r->recv.state == WC_RECV_NATIVE;
+    /* One that has matched a message in the library can't be cancelled any more: it completes. */
+    if (!native && !wc_core_cancel(&L.core, &r->recv))
+        return MPI_SUCCESS;
     r->recv.cancelled = true;
     L.cancels++;
     wc_layer_update();
-    if (r->recv.state == WC_RECV_NATIVE)
-        return PMPI_Cancel(&r->inner);
-    wc_core_cancel(&L.core, &r->recv);
-    return MPI_SUCCESS;
+    return native ? PMPI_Cancel(&r->inner) : MPI_SUCCESS;
 }
 
 /* ---- types that receives still need ---- */

@@ -88,7 +88,7 @@ bool wc_request_ready(wc_request *r) {
     if (r->done)
         return true;
     if (r->recv.state == WC_RECV_SOFT || r->recv.state == WC_RECV_BOUND)
-        return r->inner == MPI_REQUEST_NULL && r->recv.cancelled;
+        return r->recv.cancelled;
     int flag = 0;
     PMPI_Request_get_status(r->inner, &flag, &r->status);
     r->done = flag;
