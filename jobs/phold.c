@@ -50,7 +50,7 @@ static void visit(world *w, const event *e) {
     w->checksum[here] += job_random(&mixed);
 }
 
-/* To somewhere near, sometimes far: a site in the middle keeps an event for longer. */
+/* To somewhere near, sometimes far. */
 static void hop(const world *w, event *e) {
     uint64_t random = job_random(&e->stream), reach = random % 16 ? w->sites / 8 + 1 : w->sites;
     e->time += 1 + (random >> 4) % MAX_DELAY;
@@ -133,6 +133,15 @@ static bool start(world *w, int *restarted) {
            wavecut_restore(restarted) == WAVECUT_OK;
 }
 
+static void report_restart(const world *w) {
+    wavecut_info info;
+    uint64_t all;
+    wavecut_status_get(&info);
+    MPI_Reduce(&info.restored_messages, &all, 1, MPI_UINT64_T, MPI_SUM, 0, MPI_COMM_WORLD);
+    if (w->rank == 0)
+        printf("phold: restarted, %llu messages in flight came back\n", (unsigned long long)all);
+}
+
 int main(int argc, char **argv) {
     job_options o = {.steps = 500, .size = 256, .seed = 1};
     job_read_options(argc, argv,
@@ -158,11 +167,7 @@ int main(int argc, char **argv) {
      * STOPs. */
     job_attach_buffer(w.sites + (uint64_t)w.ranks, sizeof(event));
     if (restarted) {
-        /* What was in flight is in the channels again: the loop just goes on. */
-        wavecut_info info;
-        wavecut_status_get(&info);
-        printf("phold: rank %d restarted, %llu messages came back to it\n", w.rank,
-               (unsigned long long)info.restored_messages);
+        report_restart(&w); /* what was in flight is in the channels again: the loop just goes on */
     } else {
         for (uint64_t s = w.size * (uint64_t)w.rank; s < w.size * (uint64_t)(w.rank + 1); s++) {
             event e = first_event(&w, o.seed, s);
