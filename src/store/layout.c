@@ -4,79 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static hid_t make_complex(hid_t part, size_t bytes) {
-    hid_t type = H5Tcreate(H5T_COMPOUND, 2 * bytes);
-    H5Tinsert(type, "r", 0, part);
-    H5Tinsert(type, "i", bytes, part);
-    return type;
-}
-
-/* As h5py stores numpy's bool. */
-static hid_t make_bool(void) {
-    hid_t type = H5Tenum_create(H5T_NATIVE_INT8);
-    int8_t no = 0, yes = 1;
-    H5Tenum_insert(type, "FALSE", &no);
-    H5Tenum_insert(type, "TRUE", &yes);
-    return type;
-}
-
-static hid_t make_integer(size_t bytes, bool is_signed) {
-    switch (bytes) {
-    case 1:
-        return H5Tcopy(is_signed ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8);
-    case 2:
-        return H5Tcopy(is_signed ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16);
-    case 4:
-        return H5Tcopy(is_signed ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32);
-    default:
-        return H5Tcopy(is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64);
-    }
-}
-
-static hid_t float_part(size_t bytes) {
-    return bytes == sizeof(float)    ? H5T_NATIVE_FLOAT
-           : bytes == sizeof(double) ? H5T_NATIVE_DOUBLE
-                                     : H5T_NATIVE_LDOUBLE;
-}
-
-hid_t wc_layout_element(wc_type type) {
-    enum { INT, UINT, FLOAT, LFLOAT, COMPLEX, LCOMPLEX, BOOL, OPAQUE };
-    static const int kinds[] = {
-#define KIND(name, ctype, kind) kind,
-        WC_TYPE_LIST(KIND)
-#undef KIND
-    };
-    size_t bytes = wc_type_bytes(type);
-    switch (kinds[type]) {
-    case INT:
-    case UINT:
-        return make_integer(bytes, kinds[type] == INT);
-    case FLOAT:
-    case LFLOAT:
-        return H5Tcopy(float_part(bytes));
-    case COMPLEX:
-    case LCOMPLEX:
-        return make_complex(float_part(bytes / 2), bytes / 2);
-    case BOOL:
-        return make_bool();
-    default: {
-        hid_t opaque = H5Tcreate(H5T_OPAQUE, bytes);
-        H5Tset_tag(opaque, "bytes");
-        return opaque;
-    }
-    }
-}
-
-hid_t wc_layout_string(size_t bytes) {
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, bytes ? bytes : 1);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    H5Tset_strpad(type, H5T_STR_NULLPAD);
-    return type;
-}
-
-/* ---- rows ---- */
-
 typedef enum wc_field_kind {
     FIELD_U32,
     FIELD_I32,
@@ -94,10 +21,12 @@ typedef struct wc_field {
 
 #define FIELD(row, name, kind)                                                                     \
     { #name, offsetof(row, name), sizeof(((row *)0)->name), FIELD_##kind }
+#define END                                                                                        \
+    { NULL, 0, 0, FIELD_U32 }
 
 static const wc_field index_fields[] = {
     FIELD(wc_index_row, first, U64), FIELD(wc_index_row, count, U64),
-    FIELD(wc_index_row, checksum, U64), FIELD(wc_index_row, present, U64)};
+    FIELD(wc_index_row, checksum, U64), FIELD(wc_index_row, present, U64), END};
 
 static const wc_field rank_fields[] = {
     FIELD(wc_rank_row, rank, U32),        FIELD(wc_rank_row, pid, U32),
@@ -105,75 +34,218 @@ static const wc_field rank_fields[] = {
     FIELD(wc_rank_row, record_time, F64), FIELD(wc_rank_row, arm_s, F64),
     FIELD(wc_rank_row, record_s, F64),    FIELD(wc_rank_row, close_s, F64),
     FIELD(wc_rank_row, durable_s, F64),   FIELD(wc_rank_row, stall_s, F64),
-    FIELD(wc_rank_row, host, TEXT)};
+    FIELD(wc_rank_row, host, TEXT),       END};
 
-static const wc_field counter_fields[] = {
-    FIELD(wc_counter_row, comm, U64),        FIELD(wc_counter_row, source, U32),
-    FIELD(wc_counter_row, destination, U32), FIELD(wc_counter_row, sent, U64),
-    FIELD(wc_counter_row, received, U64),    FIELD(wc_counter_row, in_flight, U64)};
+static const wc_field counter_fields[] = {FIELD(wc_counter_row, comm, U64),
+                                          FIELD(wc_counter_row, source, U32),
+                                          FIELD(wc_counter_row, destination, U32),
+                                          FIELD(wc_counter_row, sent, U64),
+                                          FIELD(wc_counter_row, received, U64),
+                                          FIELD(wc_counter_row, in_flight, U64),
+                                          END};
 
 static const wc_field message_fields[] = {
     FIELD(wc_message_row, comm, U64),        FIELD(wc_message_row, source, U32),
     FIELD(wc_message_row, destination, U32), FIELD(wc_message_row, tag, I32),
     FIELD(wc_message_row, reserved, U32),    FIELD(wc_message_row, sequence, U64),
     FIELD(wc_message_row, bytes, U64),       FIELD(wc_message_row, offset, U64),
-    FIELD(wc_message_row, checksum, U64)};
+    FIELD(wc_message_row, checksum, U64),    END};
 
-static const wc_field comm_fields[] = {
-    FIELD(wc_comm_row, uid, U64),           FIELD(wc_comm_row, parent_uid, U64),
-    FIELD(wc_comm_row, ordinal, U64),       FIELD(wc_comm_row, colour, I64),
-    FIELD(wc_comm_row, collectives, U64),   FIELD(wc_comm_row, members_first, U64),
-    FIELD(wc_comm_row, members_count, U64), FIELD(wc_comm_row, how, TEXT)};
+static const wc_field comm_fields[] = {FIELD(wc_comm_row, uid, U64),
+                                       FIELD(wc_comm_row, parent_uid, U64),
+                                       FIELD(wc_comm_row, ordinal, U64),
+                                       FIELD(wc_comm_row, colour, I64),
+                                       FIELD(wc_comm_row, collectives, U64),
+                                       FIELD(wc_comm_row, members_first, U64),
+                                       FIELD(wc_comm_row, members_count, U64),
+                                       FIELD(wc_comm_row, how, TEXT),
+                                       END};
+
+/* Rows are written as they are: no padding, no other size than FORMAT.md says. */
+_Static_assert(sizeof(wc_index_row) == 32, "row of /index");
+_Static_assert(sizeof(wc_rank_row) == 136, "row of /ranks");
+_Static_assert(sizeof(wc_counter_row) == 40, "row of /channels/counters");
+_Static_assert(sizeof(wc_message_row) == 56, "row of /channels/messages");
+_Static_assert(sizeof(wc_comm_row) == 72, "row of /communicators");
 
 static const struct {
-    const wc_field *fields;
-    size_t count, bytes;
-} tables[] = {
-#define TABLE(fields, row)                                                                         \
-    { fields, sizeof fields / sizeof *fields, sizeof(row) }
-    [WC_TABLE_RANKS] = TABLE(rank_fields, wc_rank_row),
-    [WC_TABLE_INDEX] = TABLE(index_fields, wc_index_row),
-    [WC_TABLE_COUNTERS] = TABLE(counter_fields, wc_counter_row),
-    [WC_TABLE_MESSAGES] = TABLE(message_fields, wc_message_row),
-    [WC_TABLE_COMMUNICATORS] = TABLE(comm_fields, wc_comm_row)};
+    const char *path;
+    size_t row_bytes;
+    const wc_field *fields; /* NULL: one number */
+} tables[WC_TABLES] = {
+    [WC_TABLE_INDEX] = {"/index", sizeof(wc_index_row), index_fields},
+    [WC_TABLE_RANKS] = {"/ranks", sizeof(wc_rank_row), rank_fields},
+    [WC_TABLE_COUNTERS] = {"/channels/counters", sizeof(wc_counter_row), counter_fields},
+    [WC_TABLE_MESSAGES] = {"/channels/messages", sizeof(wc_message_row), message_fields},
+    [WC_TABLE_COMMUNICATORS] = {"/communicators", sizeof(wc_comm_row), comm_fields},
+    [WC_TABLE_MEMBERS] = {"/communicator_members", sizeof(uint32_t), NULL},
+    [WC_TABLE_PAYLOAD] = {"/channels/payload", 1, NULL},
+};
 
-size_t wc_layout_row_bytes(wc_table table) {
-    return tables[table].bytes;
+const char *wc_table_path(wc_table table) {
+    return tables[table].path;
 }
 
-static void insert_field(hid_t row, const wc_field *f) {
-    const hid_t numbers[] = {[FIELD_U32] = H5T_NATIVE_UINT32,
-                             [FIELD_I32] = H5T_NATIVE_INT32,
-                             [FIELD_U64] = H5T_NATIVE_UINT64,
-                             [FIELD_I64] = H5T_NATIVE_INT64,
-                             [FIELD_F64] = H5T_NATIVE_DOUBLE};
-    if (f->kind != FIELD_TEXT) {
-        H5Tinsert(row, f->name, f->offset, numbers[f->kind]);
-        return;
+size_t wc_table_row_bytes(wc_table table) {
+    return tables[table].row_bytes;
+}
+
+hid_t wc_layout_text(size_t bytes) {
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes ? bytes : 1); /* HDF5 knows no empty text: one zero byte */
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    return type;
+}
+
+static hid_t field_type(const wc_field *field) {
+    switch (field->kind) {
+    case FIELD_U32:
+        return H5Tcopy(H5T_STD_U32LE);
+    case FIELD_I32:
+        return H5Tcopy(H5T_STD_I32LE);
+    case FIELD_U64:
+        return H5Tcopy(H5T_STD_U64LE);
+    case FIELD_I64:
+        return H5Tcopy(H5T_STD_I64LE);
+    case FIELD_F64:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    default:
+        return wc_layout_text(field->bytes);
     }
-    hid_t text = wc_layout_string(f->bytes);
-    H5Tinsert(row, f->name, f->offset, text);
-    H5Tclose(text);
 }
 
-hid_t wc_layout_row(wc_table table) {
-    hid_t row = H5Tcreate(H5T_COMPOUND, tables[table].bytes);
-    for (size_t i = 0; i < tables[table].count; i++)
-        insert_field(row, &tables[table].fields[i]);
+hid_t wc_table_type(wc_table table) {
+    if (!tables[table].fields)
+        return H5Tcopy(table == WC_TABLE_PAYLOAD ? H5T_STD_U8LE : H5T_STD_U32LE);
+    hid_t row = H5Tcreate(H5T_COMPOUND, tables[table].row_bytes);
+    for (const wc_field *f = tables[table].fields; f->name && row >= 0; f++) {
+        hid_t type = field_type(f);
+        if (H5Tinsert(row, f->name, f->offset, type) < 0) {
+            H5Tclose(row);
+            row = -1;
+        }
+        H5Tclose(type);
+    }
     return row;
 }
 
-/* ---- errors ---- */
+/* ---- element types ---- */
 
-static herr_t take_innermost(unsigned n, const H5E_error2_t *e, void *text) {
-    if (n == 0 && e->desc)
-        snprintf(text, 256, "%s", e->desc);
+/* As h5py and numpy write and read them. */
+static hid_t complex_type(hid_t part) {
+    size_t bytes = H5Tget_size(part);
+    hid_t type = H5Tcreate(H5T_COMPOUND, 2 * bytes);
+    if (H5Tinsert(type, "r", 0, part) < 0 || H5Tinsert(type, "i", bytes, part) < 0) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+static hid_t bool_type(void) {
+    hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    int8_t no = 0, yes = 1;
+    if (H5Tenum_insert(type, "FALSE", &no) < 0 || H5Tenum_insert(type, "TRUE", &yes) < 0) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+static hid_t byte_type(void) {
+    hid_t type = H5Tcreate(H5T_OPAQUE, 1);
+    H5Tset_tag(type, "MPI_BYTE");
+    return type;
+}
+
+hid_t wc_layout_type(wc_type type) {
+    switch (type) {
+    case WC_TYPE_I8:
+        return H5Tcopy(H5T_STD_I8LE);
+    case WC_TYPE_U8:
+        return H5Tcopy(H5T_STD_U8LE);
+    case WC_TYPE_I16:
+        return H5Tcopy(H5T_STD_I16LE);
+    case WC_TYPE_U16:
+        return H5Tcopy(H5T_STD_U16LE);
+    case WC_TYPE_I32:
+        return H5Tcopy(H5T_STD_I32LE);
+    case WC_TYPE_U32:
+        return H5Tcopy(H5T_STD_U32LE);
+    case WC_TYPE_I64:
+        return H5Tcopy(H5T_STD_I64LE);
+    case WC_TYPE_U64:
+        return H5Tcopy(H5T_STD_U64LE);
+    case WC_TYPE_F32:
+        return H5Tcopy(H5T_IEEE_F32LE);
+    case WC_TYPE_F64:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    case WC_TYPE_FLD:
+        return H5Tcopy(H5T_NATIVE_LDOUBLE);
+    case WC_TYPE_C32:
+        return complex_type(H5T_IEEE_F32LE);
+    case WC_TYPE_C64:
+        return complex_type(H5T_IEEE_F64LE);
+    case WC_TYPE_CLD:
+        return complex_type(H5T_NATIVE_LDOUBLE);
+    case WC_TYPE_BOOL:
+        return bool_type();
+    case WC_TYPE_BYTE:
+        return byte_type();
+    default:
+        return -1;
+    }
+}
+
+bool wc_layout_type_of(hid_t type, wc_type *found) {
+    for (int i = 0; i < WC_TYPE_COUNT; i++) {
+        hid_t candidate = wc_layout_type((wc_type)i);
+        bool equal = H5Tequal(type, candidate) > 0;
+        H5Tclose(candidate);
+        if (equal) {
+            *found = (wc_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- HDF5's ways ---- */
+
+hid_t wc_layout_access(void) {
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access < 0)
+        return -1;
+    if (H5Pset_fapl_sec2(access) >= 0 && H5Pset_file_locking(access, 0, 1) >= 0 &&
+        H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
+        H5Pset_alignment(access, 4096, 4096) >= 0)
+        return access;
+    H5Pclose(access);
+    return -1;
+}
+
+void wc_quiet_begin(wc_quiet *quiet) {
+    H5Eget_auto2(H5E_DEFAULT, &quiet->print, &quiet->data);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+void wc_quiet_end(const wc_quiet *quiet) {
+    H5Eset_auto2(H5E_DEFAULT, quiet->print, quiet->data);
+}
+
+static herr_t keep_innermost(unsigned n, const H5E_error2_t *entry, void *text) {
+    if (n == 0)
+        *(const char **)text = entry->desc;
     return 0;
 }
 
-wc_status wc_layout_error(wc_error *error, wc_status status, const char *what, const char *path) {
-    char why[256] = "";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, why);
-    H5Eclear2(H5E_DEFAULT);
-    return wc_error_set(error, status, "%s %s%s%s", what, path, why[0] ? ": HDF5: " : "", why);
+void wc_layout_cause(char *text, size_t size) {
+    const char *innermost = NULL;
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &innermost);
+    snprintf(text, size, "%s", innermost ? innermost : "no reason given");
+}
+
+void wc_layout_fd_name(int fd, char *name, size_t size) {
+    snprintf(name, size, "/proc/self/fd/%d", fd);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The HDF5 types of a snapshot, shared by the side that writes and the one that reads. FORMAT.md
- * describes them. */
+/* How a snapshot looks in HDF5: types, paths and file properties, for writing and reading alike.
+ * See FORMAT.md. */
 #ifndef WC_STORE_LAYOUT_H
 #define WC_STORE_LAYOUT_H
 
@@ -8,25 +8,55 @@
 
 #include <hdf5.h>
 
-enum { WC_FORMAT_VERSION = 1 };
+#define WC_FORMAT_VERSION 1
 
-/* The tables of rows, one dataset each. */
+/* The tables that the ranks write. */
 typedef enum wc_table {
+    WC_TABLE_INDEX, /* one for each array: below /index */
     WC_TABLE_RANKS,
-    WC_TABLE_INDEX, /* one for each array */
     WC_TABLE_COUNTERS,
     WC_TABLE_MESSAGES,
-    WC_TABLE_COMMUNICATORS
+    WC_TABLE_COMMUNICATORS,
+    WC_TABLE_MEMBERS,
+    WC_TABLE_PAYLOAD, /* bytes; not a table, but made and found like one */
+    WC_TABLES
 } wc_table;
 
-/* All return a new type, or < 0. */
-hid_t wc_layout_element(wc_type type);
-hid_t wc_layout_row(wc_table table);
-hid_t wc_layout_string(size_t bytes); /* fixed length, UTF-8, padded with zeros */
+const char *wc_table_path(wc_table table);
+size_t wc_table_row_bytes(wc_table table);
+hid_t wc_table_type(wc_table table); /* the caller closes it; negative: failed */
 
-size_t wc_layout_row_bytes(wc_table table);
+hid_t wc_layout_type(wc_type type); /* likewise */
+hid_t wc_layout_text(size_t bytes); /* of fixed length, UTF-8, padded with zeros */
 
-/* Writes the text: `what`, the path, and the innermost message of HDF5's error stack. */
-wc_status wc_layout_error(wc_error *error, wc_status status, const char *what, const char *path);
+/* Which type is it? False: none that Wavecut writes. */
+bool wc_layout_type_of(hid_t type, wc_type *found);
+
+/* How HDF5 opens a file here: plain POSIX I/O, no locks, the format of 1.8. */
+hid_t wc_layout_access(void);
+
+/* a * b, false on overflow. */
+static inline bool wc_multiply(uint64_t a, uint64_t b, uint64_t *product) {
+    return !__builtin_mul_overflow(a, b, product);
+}
+
+/*
+ * HDF5 prints what goes wrong; here errors are returned. The program's own setting, which it may
+ * share with us, is put back.
+ */
+typedef struct wc_quiet {
+    H5E_auto2_t print;
+    void *data;
+} wc_quiet;
+
+void wc_quiet_begin(wc_quiet *quiet);
+void wc_quiet_end(const wc_quiet *quiet);
+
+/* The innermost entry of HDF5's error stack, into `text`. */
+void wc_layout_cause(char *text, size_t size);
+
+/* HDF5 opens by name only; this is the name of a descriptor, so that it opens the very file that
+ * was checked. */
+void wc_layout_fd_name(int fd, char *name, size_t size);
 
 #endif

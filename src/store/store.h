@@ -225,4 +225,9 @@ typedef struct wc_verdict {
  * > 0 for a damaged one. */
 wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error);
 
+/* The same, and calls `progress` after each extent and message with the bytes checked so far. */
+typedef void (*wc_verify_progress)(void *context, uint64_t done, uint64_t total);
+wc_status wc_reader_verify_watched(wc_reader *reader, wc_verdict *verdict,
+                                   wc_verify_progress progress, void *context, wc_error *error);
+
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "trailer.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,189 +9,397 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 20 };
+/* The trailer is written as it is in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file format is little-endian");
 
-/* The last bytes of the file; the list of extents stands before them. */
-typedef struct wc_footer {
+static const char MAGIC[8] = {'W', 'A', 'V', 'E', 'C', 'U', 'T', '\x1a'};
+
+enum { VERSION = 1 };
+
+typedef struct wc_trailer_head {
     char magic[8];
-    uint64_t version;
-    uint64_t end;   /* of what HDF5 knows: the list begins here */
-    uint64_t count; /* extents in the list */
-    uint64_t rest;  /* hash of all before `end` that is in no extent */
-    uint64_t hash;  /* of the list and this footer, with 0 here */
-} wc_footer;
+    uint64_t version, end, metadata_hash, extents, hashes;
+} wc_trailer_head;
 
-static const char magic[8] = "WAVECUT";
+typedef struct wc_trailer_tail {
+    uint64_t hash;  /* of the trailer up to here */
+    uint64_t bytes; /* of the trailer, this one included */
+} wc_trailer_tail;
 
-wc_status wc_read_exactly(int fd, const char *path, void *to, size_t bytes, uint64_t from,
-                          wc_error *error) {
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = pread(fd, (char *)to + done, bytes - done, (off_t)(from + done));
+enum { LEAST_BYTES = sizeof(wc_trailer_head) + sizeof(wc_trailer_tail) };
+
+wc_status wc_extents_add(wc_extents *extents, wc_extent extent, wc_error *error) {
+    if (!extent.size)
+        return WC_OK;
+    if (extents->count == extents->room) {
+        size_t room = extents->room ? 2 * extents->room : 16;
+        wc_extent *at = reallocarray(extents->at, room, sizeof *at);
+        if (!at)
+            return wc_error_set(error, WC_ERR_MEMORY, "no memory for the list of datasets");
+        extents->at = at;
+        extents->room = room;
+    }
+    extents->at[extents->count++] = extent;
+    return WC_OK;
+}
+
+wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t offset,
+                      wc_error *error) {
+    char *at = to;
+    while (bytes) {
+        ssize_t n = pread(fd, at, bytes, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return wc_error_set(error, WC_ERR_IO, "can't read %s: %s", path, strerror(errno));
+            return wc_error_set(error, WC_ERR_IO, "%.300s can't be read at %llu: %m", path,
+                                (unsigned long long)offset);
         if (n == 0)
-            return wc_error_set(error, WC_ERR_DAMAGED, "%s is damaged: it ends too early", path);
-        done += (size_t)n;
+            return wc_error_set(error, WC_ERR_DAMAGED, "%.300s is truncated: it ends at %llu", path,
+                                (unsigned long long)offset);
+        at += n;
+        offset += (uint64_t)n;
+        bytes -= (size_t)n;
     }
     return WC_OK;
 }
 
-static wc_status update(XXH3_state_t *state, int fd, const char *path, uint64_t from,
-                        uint64_t bytes, void *buffer, wc_error *error) {
-    while (bytes) {
-        size_t n = bytes < BUFFER ? (size_t)bytes : BUFFER;
-        wc_status status = wc_read_exactly(fd, path, buffer, n, from, error);
+static uint64_t blocks_of(const wc_extent *extent) {
+    if (extent->kind != WC_EXTENT_ROWS)
+        return 0;
+    return extent->size / WC_TRAILER_BLOCK + (extent->size % WC_TRAILER_BLOCK != 0);
+}
+
+static size_t block_bytes(const wc_extent *extent, uint64_t block) {
+    uint64_t left = extent->size - block * WC_TRAILER_BLOCK;
+    return left < WC_TRAILER_BLOCK ? (size_t)left : WC_TRAILER_BLOCK;
+}
+
+/* ---- hashing ---- */
+
+static wc_status hash_range(XXH3_state_t *hash, int fd, const char *path, uint64_t from,
+                            uint64_t to, char *buffer, wc_error *error) {
+    while (from < to) {
+        size_t n = to - from < WC_TRAILER_BLOCK ? (size_t)(to - from) : WC_TRAILER_BLOCK;
+        wc_status status = wc_read_all(fd, path, buffer, n, from, error);
         if (status != WC_OK)
             return status;
-        XXH3_64bits_update(state, buffer, n);
+        XXH3_64bits_update(hash, buffer, n);
         from += n;
-        bytes -= n;
     }
     return WC_OK;
 }
 
-/* Hashes the parts that stand between `extents`, or with `extents` NULL the one part [from, from +
- * bytes). */
-static wc_status hash_parts(int fd, const char *path, uint64_t from, uint64_t bytes,
-                            const wc_extent *extents, size_t count, uint64_t *hash,
-                            wc_error *error) {
-    XXH3_state_t *state = XXH3_createState();
-    void *buffer = malloc(BUFFER);
-    wc_status status = WC_OK;
-    if (!state || !buffer)
-        status = wc_error_set(error, WC_ERR_MEMORY, "no memory to check %s", path);
-    if (status == WC_OK)
-        XXH3_64bits_reset(state);
-    uint64_t end = from + bytes;
-    for (size_t i = 0; i <= count && status == WC_OK; i++) {
-        uint64_t stop = i < count ? extents[i].offset : end;
-        status = update(state, fd, path, from, stop - from, buffer, error);
-        from = i < count ? stop + extents[i].bytes : end;
+/* Everything up to `end` that is in no extent: superblock, object headers, gaps, what rank 0 wrote.
+ */
+static wc_status hash_metadata(int fd, const char *path, uint64_t end, const wc_extents *extents,
+                               char *buffer, uint64_t *result, wc_error *error) {
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    uint64_t from = 0;
+    for (size_t i = 0; i <= extents->count; i++) {
+        uint64_t to = i < extents->count ? extents->at[i].offset : end;
+        wc_status status = hash_range(&hash, fd, path, from, to, buffer, error);
+        if (status != WC_OK)
+            return status;
+        if (i < extents->count)
+            from = to + extents->at[i].size;
     }
-    if (status == WC_OK)
-        *hash = XXH3_64bits_digest(state);
-    free(buffer);
-    XXH3_freeState(state);
-    return status;
+    *result = XXH3_64bits_digest(&hash);
+    return WC_OK;
 }
 
-wc_status wc_hash_part(int fd, const char *path, uint64_t from, uint64_t bytes, uint64_t *hash,
-                       wc_error *error) {
-    return hash_parts(fd, path, from, bytes, NULL, 0, hash, error);
+static wc_status hash_rows(int fd, const char *path, const wc_extents *extents, char *buffer,
+                           uint64_t *hashes, wc_error *error) {
+    for (size_t i = 0; i < extents->count; i++) {
+        const wc_extent *extent = &extents->at[i];
+        for (uint64_t block = 0; block < blocks_of(extent); block++) {
+            size_t n = block_bytes(extent, block);
+            wc_status status =
+                wc_read_all(fd, path, buffer, n, extent->offset + block * WC_TRAILER_BLOCK, error);
+            if (status != WC_OK)
+                return status;
+            *hashes++ = XXH3_64bits(buffer, n);
+        }
+    }
+    return WC_OK;
 }
+
+/* ---- writing ---- */
 
 static int by_offset(const void *a, const void *b) {
     const wc_extent *x = a, *y = b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
+    return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static uint64_t hash_of(const wc_extent *extents, wc_footer footer) {
-    XXH64_hash_t list = XXH3_64bits(extents, footer.count * sizeof *extents);
-    footer.hash = 0;
-    return XXH3_64bits_withSeed(&footer, sizeof footer, list);
-}
-
-static wc_status append(int fd, const char *path, const void *from, size_t bytes, uint64_t to,
-                        wc_error *error) {
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = pwrite(fd, (const char *)from + done, bytes - done, (off_t)(to + done));
+static wc_status write_all(int fd, const char *path, const char *from, size_t bytes,
+                           uint64_t offset, wc_error *error) {
+    while (bytes) {
+        ssize_t n = pwrite(fd, from, bytes, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return wc_error_set(error, WC_ERR_IO, "can't write %s: %s", path,
-                                strerror(n ? errno : EIO));
-        done += (size_t)n;
+            return wc_error_set(error, WC_ERR_IO, "%.300s: its trailer can't be written: %m", path);
+        from += n;
+        offset += (uint64_t)n;
+        bytes -= (size_t)n;
     }
     return WC_OK;
 }
 
-wc_status wc_trailer_write(int fd, const char *path, wc_extent *extents, size_t count,
-                           wc_error *error) {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return wc_error_set(error, WC_ERR_IO, "can't look at %s: %s", path, strerror(errno));
-    qsort(extents, count, sizeof *extents, by_offset);
-    wc_footer footer = {.version = 1, .end = (uint64_t)st.st_size, .count = count};
-    memcpy(footer.magic, magic, sizeof magic);
-    wc_status status = WC_OK;
-    for (size_t i = 0; i < count && status == WC_OK; i++)
-        if (extents[i].hashed)
-            status = wc_hash_part(fd, path, extents[i].offset, extents[i].bytes, &extents[i].hash,
-                                  error);
+static wc_status build_and_write(int fd, const char *path, uint64_t end, const wc_extents *extents,
+                                 char *trailer, size_t bytes, uint64_t hash_count, char *buffer,
+                                 wc_error *error) {
+    wc_trailer_head head = {
+        .version = VERSION, .end = end, .extents = extents->count, .hashes = hash_count};
+    memcpy(head.magic, MAGIC, sizeof MAGIC);
+    size_t list = extents->count * sizeof *extents->at;
+    uint64_t *hashes = (uint64_t *)(void *)(trailer + sizeof head + list);
+    wc_status status = hash_metadata(fd, path, end, extents, buffer, &head.metadata_hash, error);
     if (status == WC_OK)
-        status = hash_parts(fd, path, 0, footer.end, extents, count, &footer.rest, error);
+        status = hash_rows(fd, path, extents, buffer, hashes, error);
     if (status != WC_OK)
         return status;
-    footer.hash = hash_of(extents, footer);
-    status = append(fd, path, extents, count * sizeof *extents, footer.end, error);
-    return status == WC_OK ? append(fd, path, &footer, sizeof footer,
-                                    footer.end + count * sizeof *extents, error)
-                           : status;
+    memcpy(trailer, &head, sizeof head);
+    if (list)
+        memcpy(trailer + sizeof head, extents->at, list);
+    wc_trailer_tail tail = {.hash = XXH3_64bits(trailer, bytes - sizeof tail), .bytes = bytes};
+    memcpy(trailer + bytes - sizeof tail, &tail, sizeof tail);
+    return write_all(fd, path, trailer, bytes, end, error);
 }
 
-static wc_status damaged(const char *path, const char *what, wc_error *error) {
-    return wc_error_set(error, WC_ERR_DAMAGED, "%s is damaged: %s", path, what);
+wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_error *error) {
+    struct stat s;
+    uint64_t hash_count = 0;
+    if (fstat(fd, &s) < 0)
+        return wc_error_set(error, WC_ERR_IO, "%.300s: %m", path);
+    if (extents->count)
+        qsort(extents->at, extents->count, sizeof *extents->at, by_offset);
+    for (size_t i = 0; i < extents->count; i++)
+        hash_count += blocks_of(&extents->at[i]);
+    size_t bytes =
+        LEAST_BYTES + extents->count * sizeof *extents->at + (size_t)hash_count * sizeof(uint64_t);
+    char *trailer = calloc(1, bytes), *buffer = malloc(WC_TRAILER_BLOCK);
+    wc_status status = trailer && buffer
+                           ? build_and_write(fd, path, (uint64_t)s.st_size, extents, trailer, bytes,
+                                             hash_count, buffer, error)
+                           : wc_error_set(error, WC_ERR_MEMORY, "no memory for the trailer");
+    free(trailer);
+    free(buffer);
+    return status;
 }
 
-/* Are the numbers possible? `list` is where the extents begin, `size` the file's. */
-static bool is_possible(const wc_footer *footer, uint64_t size) {
-    return memcmp(footer->magic, magic, sizeof magic) == 0 && footer->version == 1 &&
-           footer->count < size / sizeof(wc_extent) && footer->end <= size &&
-           footer->end + footer->count * sizeof(wc_extent) + sizeof *footer == size;
+/* ---- reading ---- */
+
+static wc_status damaged(const char *path, const char *why, wc_error *error) {
+    return wc_error_set(error, WC_ERR_DAMAGED, "%.300s is damaged: %s", path, why);
 }
 
-static bool are_in_order(const wc_extent *extents, const wc_footer *footer) {
-    uint64_t at = 0;
-    for (size_t i = 0; i < footer->count; i++) {
-        if (extents[i].offset < at || extents[i].offset > footer->end ||
-            extents[i].bytes > footer->end - extents[i].offset)
+static wc_status check_signature(int fd, const char *path, uint64_t size, wc_error *error) {
+    static const char hdf5[8] = "\x89HDF\r\n\x1a\n";
+    char start[8];
+    if (size < sizeof start)
+        return damaged(path, "it is no HDF5 file", error);
+    wc_status status = wc_read_all(fd, path, start, sizeof start, 0, error);
+    if (status == WC_OK && memcmp(start, hdf5, sizeof start) != 0)
+        return damaged(path, "it is no HDF5 file", error);
+    return status;
+}
+
+/* Reads the trailer's bytes. What it says of its own size is believed only when the magic stands
+ * where it must. */
+static wc_status load(int fd, const char *path, uint64_t size, char **trailer, size_t *bytes,
+                      wc_error *error) {
+    static const char without[] = "it has no trailer of a committed snapshot (it is unfinished, "
+                                  "truncated, or was changed since)";
+    wc_trailer_tail tail;
+    char magic[sizeof MAGIC];
+    if (size < LEAST_BYTES)
+        return damaged(path, without, error);
+    wc_status status = wc_read_all(fd, path, &tail, sizeof tail, size - sizeof tail, error);
+    if (status != WC_OK)
+        return status;
+    if (tail.bytes < LEAST_BYTES || tail.bytes > size || tail.bytes % sizeof(uint64_t))
+        return damaged(path, without, error);
+    status = wc_read_all(fd, path, magic, sizeof magic, size - tail.bytes, error);
+    if (status != WC_OK)
+        return status;
+    if (memcmp(magic, MAGIC, sizeof magic) != 0)
+        return damaged(path, without, error);
+    char *all = malloc(tail.bytes);
+    if (!all)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory for the trailer of %.300s", path);
+    status = wc_read_all(fd, path, all, tail.bytes, size - tail.bytes, error);
+    if (status == WC_OK && XXH3_64bits(all, tail.bytes - sizeof tail) != tail.hash)
+        status = damaged(path, "its trailer is not what was written", error);
+    if (status != WC_OK) {
+        free(all);
+        return status;
+    }
+    *trailer = all;
+    *bytes = tail.bytes;
+    return WC_OK;
+}
+
+static bool are_in_order(const wc_extents *extents, uint64_t end) {
+    uint64_t from = 0;
+    for (size_t i = 0; i < extents->count; i++) {
+        const wc_extent *e = &extents->at[i];
+        if (e->offset < from || e->offset > end || e->size > end - e->offset || !e->size ||
+            e->kind > WC_EXTENT_ROWS)
             return false;
-        at = extents[i].offset + extents[i].bytes;
+        from = e->offset + e->size;
     }
     return true;
 }
 
-static wc_status check_hashes(int fd, const char *path, const wc_extent *extents,
-                              const wc_footer *footer, wc_error *error) {
-    uint64_t hash = 0;
-    wc_status status = hash_parts(fd, path, 0, footer->end, extents, footer->count, &hash, error);
-    if (status == WC_OK && hash != footer->rest)
-        return damaged(path, "its HDF5 metadata have changed", error);
-    for (size_t i = 0; i < footer->count && status == WC_OK; i++) {
-        if (!extents[i].hashed)
-            continue;
-        status = wc_hash_part(fd, path, extents[i].offset, extents[i].bytes, &hash, error);
-        if (status == WC_OK && hash != extents[i].hash)
-            return damaged(path, "its tables have changed", error);
+/* Takes the lists out of the trailer's bytes; false if they don't make sense. */
+static bool parse_lists(const char *bytes, const wc_trailer_head *head, wc_trailer *trailer) {
+    size_t list = head->extents * sizeof *trailer->extents.at;
+    uint64_t used = 0;
+    trailer->extents.at = malloc(list ? list : 1);
+    trailer->first_hash = calloc(head->extents + 1, sizeof *trailer->first_hash);
+    trailer->hashes = calloc(head->hashes + 1, sizeof *trailer->hashes);
+    if (!trailer->extents.at || !trailer->first_hash || !trailer->hashes)
+        return false;
+    trailer->extents.count = trailer->extents.room = head->extents;
+    trailer->hash_count = head->hashes;
+    memcpy(trailer->extents.at, bytes + sizeof *head, list);
+    memcpy(trailer->hashes, bytes + sizeof *head + list, head->hashes * sizeof(uint64_t));
+    if (!are_in_order(&trailer->extents, head->end))
+        return false;
+    for (size_t i = 0; i < head->extents; i++) {
+        trailer->first_hash[i] = used;
+        used += blocks_of(&trailer->extents.at[i]); /* disjoint parts of a file: no overflow */
     }
+    return used == head->hashes;
+}
+
+static wc_status parse(const char *path, const char *bytes, size_t size, uint64_t file_size,
+                       wc_trailer *trailer, wc_error *error) {
+    wc_trailer_head head;
+    memcpy(&head, bytes, sizeof head);
+    if (head.version != VERSION)
+        return wc_error_set(error, WC_ERR_UNSUPPORTED,
+                            "%.300s has format %llu, and this version of Wavecut reads %d", path,
+                            (unsigned long long)head.version, VERSION);
+    size_t words = (size - LEAST_BYTES) / sizeof(uint64_t);
+    size_t each = sizeof(wc_extent) / sizeof(uint64_t);
+    if (head.end != file_size - size || head.extents > words / each ||
+        head.hashes != words - head.extents * each || !parse_lists(bytes, &head, trailer))
+        return damaged(path, "its trailer makes no sense", error);
+    trailer->end = head.end;
+    trailer->metadata_hash = head.metadata_hash;
+    return WC_OK;
+}
+
+static wc_status check_metadata(int fd, const char *path, const wc_trailer *trailer,
+                                wc_error *error) {
+    uint64_t hash;
+    char *buffer = malloc(WC_TRAILER_BLOCK);
+    if (!buffer)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to check %.300s", path);
+    wc_status status =
+        hash_metadata(fd, path, trailer->end, &trailer->extents, buffer, &hash, error);
+    free(buffer);
+    if (status == WC_OK && hash != trailer->metadata_hash)
+        status = damaged(path, "its metadata are not what was written", error);
     return status;
 }
 
-wc_status wc_trailer_check(int fd, const char *path, wc_error *error) {
-    struct stat st;
-    wc_footer footer;
-    if (fstat(fd, &st) < 0)
-        return wc_error_set(error, WC_ERR_IO, "can't look at %s: %s", path, strerror(errno));
-    uint64_t size = (uint64_t)st.st_size;
-    if (!S_ISREG(st.st_mode) || size < sizeof footer)
-        return damaged(path, "it is no snapshot, or was cut off", error);
-    wc_status status =
-        wc_read_exactly(fd, path, &footer, sizeof footer, size - sizeof footer, error);
+wc_status wc_trailer_read(int fd, const char *path, wc_trailer *trailer, wc_error *error) {
+    struct stat s;
+    char *bytes = NULL;
+    size_t size = 0;
+    wc_trailer found = {0};
+    if (fstat(fd, &s) < 0)
+        return wc_error_set(error, WC_ERR_IO, "%.300s: %m", path);
+    uint64_t file_size = (uint64_t)s.st_size;
+    wc_status status = check_signature(fd, path, file_size, error);
+    if (status == WC_OK)
+        status = load(fd, path, file_size, &bytes, &size, error);
     if (status != WC_OK)
         return status;
-    if (!is_possible(&footer, size))
-        return damaged(path, "it is no snapshot, or was cut off", error);
-    wc_extent *extents = malloc(footer.count * sizeof *extents + 1);
-    if (!extents)
-        return wc_error_set(error, WC_ERR_MEMORY, "no memory to check %s", path);
-    status = wc_read_exactly(fd, path, extents, footer.count * sizeof *extents, footer.end, error);
-    if (status == WC_OK &&
-        (hash_of(extents, footer) != footer.hash || !are_in_order(extents, &footer)))
-        status = damaged(path, "its trailer has changed", error);
+    status = parse(path, bytes, size, file_size, &found, error);
+    free(bytes);
     if (status == WC_OK)
-        status = check_hashes(fd, path, extents, &footer, error);
-    free(extents);
+        status = check_metadata(fd, path, &found, error);
+    if (status == WC_OK)
+        *trailer = found;
+    else
+        wc_trailer_free(&found);
     return status;
+}
+
+/* The extent that begins at or before `offset`, if any. */
+static size_t find(const wc_trailer *trailer, uint64_t offset) {
+    size_t low = 0, high = trailer->extents.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (trailer->extents.at[middle].offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? low - 1 : trailer->extents.count;
+}
+
+bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent) {
+    if (!extent.size)
+        return true;
+    size_t i = find(trailer, extent.offset);
+    if (i == trailer->extents.count)
+        return false;
+    const wc_extent *e = &trailer->extents.at[i];
+    return e->offset == extent.offset && e->size == extent.size && e->kind == extent.kind;
+}
+
+static wc_status copy_block(const wc_trailer *trailer, size_t i, uint64_t block, int fd,
+                            const char *path, const char *what, char *buffer, wc_error *error) {
+    const wc_extent *extent = &trailer->extents.at[i];
+    uint64_t at = extent->offset + block * WC_TRAILER_BLOCK;
+    size_t n = block_bytes(extent, block);
+    wc_status status = wc_read_all(fd, path, buffer, n, at, error);
+    if (status == WC_OK &&
+        XXH3_64bits(buffer, n) != trailer->hashes[trailer->first_hash[i] + block])
+        return wc_error_set(error, WC_ERR_DAMAGED,
+                            "%.300s is damaged: %.100s, %zu bytes at %llu, is not what was written",
+                            path, what, n, (unsigned long long)at);
+    return status;
+}
+
+wc_status wc_trailer_rows(const wc_trailer *trailer, int fd, const char *path, const char *what,
+                          uint64_t offset, size_t bytes, void *to, wc_error *error) {
+    if (!bytes)
+        return WC_OK;
+    size_t i = find(trailer, offset);
+    const wc_extent *extent = &trailer->extents.at[i];
+    if (i == trailer->extents.count || extent->kind != WC_EXTENT_ROWS ||
+        offset - extent->offset > extent->size || bytes > extent->size - (offset - extent->offset))
+        return damaged(path, "a table is not where it should be", error);
+    char *buffer = malloc(WC_TRAILER_BLOCK);
+    if (!buffer)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
+    uint64_t from = offset - extent->offset;
+    char *out = to;
+    wc_status status = WC_OK;
+    while (bytes && status == WC_OK) {
+        uint64_t block = from / WC_TRAILER_BLOCK;
+        size_t skip = (size_t)(from % WC_TRAILER_BLOCK), n = block_bytes(extent, block) - skip;
+        n = n < bytes ? n : bytes;
+        status = copy_block(trailer, i, block, fd, path, what, buffer, error);
+        if (status == WC_OK)
+            memcpy(out, buffer + skip, n);
+        out += n;
+        from += n;
+        bytes -= n;
+    }
+    free(buffer);
+    return status;
+}
+
+void wc_trailer_free(wc_trailer *trailer) {
+    free(trailer->extents.at);
+    free(trailer->first_hash);
+    free(trailer->hashes);
+    *trailer = (wc_trailer){0};
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What follows HDF5's own end of the file: hashes by which a damaged file is known before HDF5
- * reads it.
- *
- * The file is cut into extents that ranks wrote (listed) and all the rest (HDF5's metadata). The
- * rest is hashed as one; so is each extent of rows. Extents of data carry their own checksums in
- * the rows.
+ * What stands behind the end of the HDF5 file and protects everything in it that has no checksum of
+ * its own: HDF5's metadata with one hash, and the tables that the ranks wrote with one hash for
+ * each block, so that a rank that needs one row reads one block. See FORMAT.md. Plain reads: the
+ * hashes are checked before HDF5 sees the file.
  */
 #ifndef WC_STORE_TRAILER_H
 #define WC_STORE_TRAILER_H
@@ -16,25 +14,54 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { WC_TRAILER_BLOCK = 64 << 10 };
+
+typedef enum wc_extent_kind {
+    WC_EXTENT_DATA = 0, /* state and payload: checksums are in the tables */
+    WC_EXTENT_ROWS = 1  /* a table: hashed here, by blocks */
+} wc_extent_kind;
+
+/* Bytes of the file that are not HDF5's metadata. */
 typedef struct wc_extent {
-    uint64_t offset, bytes;
-    uint64_t hashed; /* 1: `hash` is of its bytes; 0: data, with checksums elsewhere */
-    uint64_t hash;   /* XXH3-64 */
+    uint64_t offset, size, kind;
 } wc_extent;
 
-/* Appends the trailer to the file. Sorts `extents` and fills their hashes. */
-wc_status wc_trailer_write(int fd, const char *path, wc_extent *extents, size_t count,
-                           wc_error *error);
+typedef struct wc_extents {
+    wc_extent *at;
+    size_t count, room;
+} wc_extents;
 
-/* Checks it by plain reads. Errors: DAMAGED, IO, MEMORY. */
-wc_status wc_trailer_check(int fd, const char *path, wc_error *error);
+/* Empty extents are left out. Errors: MEMORY. */
+wc_status wc_extents_add(wc_extents *extents, wc_extent extent, wc_error *error);
 
-/* Reads exactly `bytes`. Errors: DAMAGED (the file ends before), IO. */
-wc_status wc_read_exactly(int fd, const char *path, void *to, size_t bytes, uint64_t from,
-                          wc_error *error);
+typedef struct wc_trailer {
+    uint64_t end; /* of the HDF5 file: the trailer begins here */
+    uint64_t metadata_hash;
+    wc_extents extents;   /* by offset, without overlap */
+    uint64_t *first_hash; /* [extents.count] of an extent's blocks, in `hashes` */
+    uint64_t *hashes;
+    size_t hash_count;
+} wc_trailer;
 
-/* XXH3-64 of a part of the file. Errors: as above, MEMORY. */
-wc_status wc_hash_part(int fd, const char *path, uint64_t from, uint64_t bytes, uint64_t *hash,
-                       wc_error *error);
+/* Hashes the closed HDF5 file `fd` and appends its trailer. Sorts `extents`. Errors: IO, MEMORY. */
+wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_error *error);
+
+/* Reads the trailer of `fd` and checks it and the metadata. Errors: DAMAGED, UNSUPPORTED (newer),
+ * IO, MEMORY. */
+wc_status wc_trailer_read(int fd, const char *path, wc_trailer *trailer, wc_error *error);
+
+/* Is this exactly one extent of that kind? An empty one is. */
+bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent);
+
+/* Reads and checks `bytes` from `offset`, inside a table called `what`. Errors: DAMAGED, IO,
+ * MEMORY. */
+wc_status wc_trailer_rows(const wc_trailer *trailer, int fd, const char *path, const char *what,
+                          uint64_t offset, size_t bytes, void *to, wc_error *error);
+
+void wc_trailer_free(wc_trailer *trailer);
+
+/* pread of all `bytes`. Errors: IO, DAMAGED (the file ends before). */
+wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t offset,
+                      wc_error *error);
 
 #endif

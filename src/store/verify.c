@@ -1,154 +1,228 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Is a snapshot whole and consistent? Everything that the file alone can tell. */
-#include "store.h"
+/* Is a snapshot whole, and is it a consistent cut? All that the file alone can tell. */
+#include "reader.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-static void __attribute__((format(printf, 2, 3))) found(wc_verdict *v, const char *format, ...) {
-    if (v->failures++)
+typedef struct wc_verification {
+    wc_reader *reader;
+    wc_verdict verdict;
+    wc_error error; /* what ended it, apart from damage */
+    uint64_t total; /* bytes to check */
+    wc_verify_progress progress;
+    void *context;
+
+    wc_counter_row *counters; /* by channel */
+    wc_message_row *messages;
+    wc_comm_row *comms; /* by uid */
+    uint32_t *members;
+    uint64_t *in_flight; /* [counter_count] messages found */
+    size_t counter_count, message_count, comm_count, member_count;
+} wc_verification;
+
+static void __attribute__((format(printf, 2, 3)))
+note_failure(wc_verification *v, const char *format, ...) {
+    if (v->verdict.failures++)
         return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(v->first_failure, sizeof v->first_failure, format, arguments);
+    vsnprintf(v->verdict.first_failure, sizeof v->verdict.first_failure, format, arguments);
     va_end(arguments);
 }
 
-/* A damaged part is a finding; anything else ends the verification. */
-static wc_status judge(wc_status status, const wc_error *what, wc_verdict *v, wc_error *error) {
+/* Damage is a finding; anything else ends the verification. True: what was asked for is there. */
+static bool accept(wc_verification *v, wc_status status, const wc_error *what) {
     if (status == WC_OK)
-        return WC_OK;
-    if (status == WC_ERR_DAMAGED) {
-        found(v, "%s", what->text);
-        return WC_OK;
-    }
-    *error = *what;
-    return status;
-}
-
-/* The ranks' parts must follow each other and fill the array. */
-static wc_status verify_array(wc_reader *r, size_t i, wc_verdict *v, wc_error *error) {
-    const wc_array *arrays;
-    wc_reader_arrays(r, &arrays);
-    uint64_t next = 0;
-    for (uint32_t rank = 0; rank < wc_reader_head(r)->ranks; rank++) {
-        wc_index_row row;
-        wc_error what;
-        wc_status status = wc_reader_index(r, i, rank, &row, &what);
-        if (status == WC_OK) {
-            if (row.count && row.first != next)
-                found(v, "/index/%s: the part of rank %u does not follow those before it",
-                      arrays[i].name, rank);
-            next += row.count;
-            v->extents += row.present;
-            v->bytes += row.count * wc_type_bytes(arrays[i].type);
-            status = wc_reader_extent(r, i, rank, NULL, &what);
-        }
-        status = judge(status, &what, v, error);
-        if (status != WC_OK)
-            return status;
-    }
-    if (next != arrays[i].total)
-        found(v, "/index/%s: the ranks' parts do not fill the array", arrays[i].name);
-    return WC_OK;
-}
-
-typedef struct wc_channels_read {
-    wc_counter_row *counters;
-    wc_message_row *messages;
-    wc_comm_row *comms;
-    size_t ncounters, nmessages, ncomms;
-} wc_channels_read;
-
-static const wc_counter_row *counter_of(const wc_channels_read *c, const wc_message_row *m) {
-    for (size_t i = 0; i < c->ncounters; i++)
-        if (c->counters[i].comm == m->comm && c->counters[i].source == m->source &&
-            c->counters[i].destination == m->destination)
-            return &c->counters[i];
-    return NULL;
-}
-
-static bool has_comm(const wc_channels_read *c, uint64_t uid) {
-    for (size_t i = 0; i < c->ncomms; i++)
-        if (c->comms[i].uid == uid)
-            return true;
+        return true;
+    if (status == WC_ERR_DAMAGED)
+        note_failure(v, "%s", what->text);
+    else if (v->error.status == WC_OK)
+        v->error = *what;
     return false;
 }
 
-static wc_status verify_messages(wc_reader *r, const wc_channels_read *c, uint64_t *in_flight,
-                                 wc_verdict *v, wc_error *error) {
-    for (size_t i = 0; i < c->nmessages; i++) {
-        const wc_message_row *m = &c->messages[i];
-        const wc_counter_row *counter = counter_of(c, m);
-        wc_error what;
-        if (!has_comm(c, m->comm))
-            found(v,
-                  "/channels/messages: row %zu is on a communicator that is not in /communicators",
-                  i);
-        if (!counter)
-            found(v,
-                  "/channels/messages: row %zu is on a channel that is not in /channels/counters",
-                  i);
-        else if (in_flight[counter - c->counters]++ != m->sequence)
-            found(v, "/channels/messages: row %zu is out of order on its channel", i);
-        wc_status status = judge(wc_reader_payload(r, m, NULL, &what), &what, v, error);
-        if (status != WC_OK)
-            return status;
-        v->messages++;
-        v->bytes += m->bytes;
+static void count_bytes(wc_verification *v, uint64_t bytes) {
+    v->verdict.bytes += bytes;
+    if (v->progress)
+        v->progress(v->context, v->verdict.bytes, v->total);
+}
+
+/* ---- state ---- */
+
+/* The ranks' parts follow each other and fill the array. */
+static void verify_array(wc_verification *v, size_t i) {
+    wc_reader *r = v->reader;
+    const wc_array *array = &r->arrays[i];
+    wc_index_row *rows;
+    wc_error what;
+    uint64_t next = 0;
+    if (!accept(v, wc_reader_index_rows(r, i, &rows, &what), &what))
+        return;
+    for (uint32_t rank = 0; rank < r->head.ranks && v->error.status == WC_OK; rank++) {
+        const wc_index_row *row = &rows[rank];
+        if (row->present && row->first != next)
+            note_failure(v,
+                         "/index/%s: rank %u begins at element %" PRIu64
+                         ", and the ranks before it have %" PRIu64,
+                         array->name, rank, row->first, next);
+        accept(v, wc_reader_elements(r, i, rank, row, NULL, &what), &what);
+        next += row->count;
+        v->verdict.extents += row->present;
+        count_bytes(v, row->count * wc_type_bytes(array->type));
     }
+    if (v->error.status == WC_OK && next != array->total)
+        note_failure(v, "/index/%s: the ranks have %" PRIu64 " elements of %" PRIu64, array->name,
+                     next, array->total);
+    free(rows);
+}
+
+/* ---- channels ---- */
+
+static int compare(uint64_t a, uint64_t b) {
+    return (a > b) - (a < b);
+}
+
+static int by_channel(const void *a, const void *b) {
+    const wc_counter_row *x = a, *y = b;
+    int order = compare(x->comm, y->comm);
+    if (!order)
+        order = compare(x->source, y->source);
+    return order ? order : compare(x->destination, y->destination);
+}
+
+static int by_uid(const void *a, const void *b) {
+    const wc_comm_row *x = a, *y = b;
+    return compare(x->uid, y->uid);
+}
+
+static bool has_comm(const wc_verification *v, uint64_t uid) {
+    wc_comm_row key = {.uid = uid};
+    return v->comm_count && bsearch(&key, v->comms, v->comm_count, sizeof key, by_uid);
+}
+
+static void verify_comms(wc_verification *v) {
+    for (size_t i = 0; i < v->member_count; i++)
+        if (v->members[i] >= v->reader->head.ranks)
+            note_failure(v, "/communicator_members: row %zu is rank %u, of %u", i, v->members[i],
+                         v->reader->head.ranks);
+    for (size_t i = 0; i < v->comm_count; i++) {
+        const wc_comm_row *c = &v->comms[i];
+        if (c->members_count > v->member_count ||
+            c->members_first > v->member_count - c->members_count)
+            note_failure(
+                v, "/communicators: the members of %016" PRIx64 " are not in /communicator_members",
+                c->uid);
+    }
+}
+
+static void verify_message(wc_verification *v, const wc_message_row *m) {
+    wc_counter_row key = {.comm = m->comm, .source = m->source, .destination = m->destination};
+    const wc_counter_row *channel =
+        v->counter_count ? bsearch(&key, v->counters, v->counter_count, sizeof key, by_channel)
+                         : NULL;
+    wc_error what;
+    if (!channel)
+        note_failure(v,
+                     "a message from rank %u to rank %u is in flight on a channel that is not in "
+                     "/channels/counters",
+                     m->source, m->destination);
+    else if (v->in_flight[channel - v->counters]++ != m->sequence)
+        note_failure(v, "message %" PRIu64 " from rank %u to rank %u is out of order", m->sequence,
+                     m->source, m->destination);
+    if (!has_comm(v, m->comm))
+        note_failure(v,
+                     "a message from rank %u to rank %u is on communicator %016" PRIx64
+                     ", which is not in /communicators",
+                     m->source, m->destination, m->comm);
+    accept(v, wc_reader_payload(v->reader, m, NULL, &what), &what);
+    v->verdict.messages++;
+    count_bytes(v, m->bytes);
+}
+
+/* What makes the cut consistent: each message sent was received or is in flight. */
+static void verify_counter(wc_verification *v, size_t i) {
+    const wc_counter_row *c = &v->counters[i];
+    uint32_t ranks = v->reader->head.ranks;
+    if (c->source >= ranks || c->destination >= ranks)
+        note_failure(v, "/channels/counters: a channel from rank %u to rank %u, of %u ranks",
+                     c->source, c->destination, ranks);
+    if (i && by_channel(c - 1, c) == 0)
+        note_failure(v, "/channels/counters: the channel from rank %u to rank %u is there twice",
+                     c->source, c->destination);
+    if (c->received > c->sent || c->sent - c->received != c->in_flight)
+        note_failure(v,
+                     "no consistent cut: rank %u has sent %" PRIu64
+                     " messages to rank %u, which has received %" PRIu64 ", and %" PRIu64
+                     " are in flight",
+                     c->source, c->sent, c->destination, c->received, c->in_flight);
+    if (v->in_flight[i] != c->in_flight)
+        note_failure(v,
+                     "%" PRIu64 " messages are in flight from rank %u to rank %u, and %" PRIu64
+                     " are in the file",
+                     c->in_flight, c->source, c->destination, v->in_flight[i]);
+}
+
+/* Each table is read, even if one before it is damaged. */
+static bool read_tables(wc_verification *v) {
+    wc_reader *r = v->reader;
+    wc_error what;
+    wc_rank_row *ranks = NULL;
+    size_t count = 0;
+    void *members = NULL;
+    bool good = accept(v, wc_reader_ranks(r, &ranks, &count, &what), &what);
+    for (size_t i = 0; i < count; i++)
+        if (ranks[i].rank != i)
+            note_failure(v, "/ranks: row %zu is of rank %u", i, ranks[i].rank);
+    free(ranks);
+    good &= accept(v, wc_reader_counters(r, &v->counters, &v->counter_count, &what), &what);
+    good &= accept(v, wc_reader_messages(r, &v->messages, &v->message_count, &what), &what);
+    good &= accept(v, wc_reader_communicators(r, &v->comms, &v->comm_count, &what), &what);
+    good &=
+        accept(v, wc_reader_rows(r, WC_TABLE_MEMBERS, &members, &v->member_count, &what), &what);
+    v->members = members;
+    return good;
+}
+
+static void verify_channels(wc_verification *v) {
+    if (!read_tables(v))
+        return;
+    v->in_flight = calloc(v->counter_count + 1, sizeof *v->in_flight);
+    if (!v->in_flight) {
+        wc_error_set(&v->error, WC_ERR_MEMORY, "no memory to verify %.300s", v->reader->path);
+        return;
+    }
+    qsort(v->counters, v->counter_count, sizeof *v->counters, by_channel);
+    qsort(v->comms, v->comm_count, sizeof *v->comms, by_uid);
+    verify_comms(v);
+    for (size_t i = 0; i < v->message_count && v->error.status == WC_OK; i++)
+        verify_message(v, &v->messages[i]);
+    for (size_t i = 0; i < v->counter_count && v->error.status == WC_OK; i++)
+        verify_counter(v, i);
+}
+
+wc_status wc_reader_verify_watched(wc_reader *r, wc_verdict *verdict, wc_verify_progress progress,
+                                   void *context, wc_error *error) {
+    wc_verification v = {.reader = r, .progress = progress, .context = context};
+    v.total = r->tables[WC_TABLE_PAYLOAD].count;
+    for (size_t i = 0; i < r->count; i++)
+        v.total += r->arrays[i].total * wc_type_bytes(r->arrays[i].type);
+    for (size_t i = 0; i < r->count && v.error.status == WC_OK; i++)
+        verify_array(&v, i);
+    if (v.error.status == WC_OK)
+        verify_channels(&v);
+    free(v.counters);
+    free(v.messages);
+    free(v.comms);
+    free(v.members);
+    free(v.in_flight);
+    if (v.error.status != WC_OK)
+        return wc_error_set(error, v.error.status, "%s", v.error.text);
+    *verdict = v.verdict;
     return WC_OK;
 }
 
-/* Invariant 2 of the protocol: sent = received + in flight. */
-static void verify_counters(const wc_channels_read *c, const uint64_t *in_flight, wc_verdict *v) {
-    for (size_t i = 0; i < c->ncounters; i++) {
-        const wc_counter_row *row = &c->counters[i];
-        if (row->sent != row->received + row->in_flight)
-            found(v,
-                  "inconsistent: rank %u has sent %llu messages to rank %u, which has received "
-                  "%llu; %llu are in flight",
-                  row->source, (unsigned long long)row->sent, row->destination,
-                  (unsigned long long)row->received, (unsigned long long)row->in_flight);
-        if (row->in_flight != in_flight[i])
-            found(v, "from rank %u to rank %u %llu messages are in flight, and %llu are recorded",
-                  row->source, row->destination, (unsigned long long)row->in_flight,
-                  (unsigned long long)in_flight[i]);
-    }
-}
-
-static wc_status verify_channels(wc_reader *r, wc_verdict *v, wc_error *error) {
-    wc_channels_read c = {0};
-    uint64_t *in_flight = NULL;
-    wc_status status = wc_reader_counters(r, &c.counters, &c.ncounters, error);
-    if (status == WC_OK)
-        status = wc_reader_messages(r, &c.messages, &c.nmessages, error);
-    if (status == WC_OK)
-        status = wc_reader_communicators(r, &c.comms, &c.ncomms, error);
-    if (status == WC_OK && !(in_flight = calloc(c.ncounters + 1, sizeof *in_flight)))
-        status = wc_error_set(error, WC_ERR_MEMORY, "no memory to verify");
-    if (status == WC_OK)
-        status = verify_messages(r, &c, in_flight, v, error);
-    if (status == WC_OK)
-        verify_counters(&c, in_flight, v);
-    free(in_flight);
-    free(c.counters);
-    free(c.messages);
-    free(c.comms);
-    return status;
-}
-
-wc_status wc_reader_verify(wc_reader *r, wc_verdict *verdict, wc_error *error) {
-    const wc_array *arrays;
-    wc_verdict v = {0};
-    size_t n = wc_reader_arrays(r, &arrays);
-    wc_status status = WC_OK;
-    for (size_t i = 0; i < n && status == WC_OK; i++)
-        status = verify_array(r, i, &v, error);
-    if (status == WC_OK)
-        status = verify_channels(r, &v, error);
-    if (status == WC_OK)
-        *verdict = v;
-    return status;
+wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error) {
+    return wc_reader_verify_watched(reader, verdict, NULL, NULL, error);
 }

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A snapshot that is being written, as create.c and publish.c share it. */
+#ifndef WC_STORE_FILE_H
+#define WC_STORE_FILE_H
+
+#include "directory.h"
+#include "trailer.h"
+
+#include <hdf5.h>
+
+struct wc_store_file {
+    int dir;       /* everything is done relative to it */
+    int fd;        /* holds the writer's lock as long as it is open */
+    hid_t h5;      /* negative: not open */
+    uint64_t size; /* space that has been taken */
+    wc_extents extents;
+    char *path; /* of the .partial */
+    char partial[WC_FILE_NAME_BYTES], final[WC_FILE_NAME_BYTES];
+};
+
+/* Is the name still that of the file that was made? */
+bool wc_file_is_ours(const wc_store_file *file, const char *name);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A snapshot that is open for reading. HDF5 says where things are, once, at the opening; bytes are
+ * read with pread. */
+#ifndef WC_STORE_READER_H
+#define WC_STORE_READER_H
+
+#include "layout.h"
+#include "trailer.h"
+
+typedef struct wc_place {
+    uint64_t offset, count; /* elements or rows */
+} wc_place;
+
+struct wc_reader {
+    int fd;
+    char *path;
+    wc_trailer trailer;
+    wc_snapshot_head head;
+    char *mpi_library, *program, *version; /* the head's */
+    wc_array *arrays;                      /* by name */
+    wc_place *data, *index;                /* [count] */
+    size_t count, room;
+    wc_place tables[WC_TABLES]; /* WC_TABLE_INDEX is not among them */
+};
+
+/* Fills everything but fd, path and trailer. Errors: DAMAGED, UNSUPPORTED, MEMORY. */
+wc_status wc_reader_scan(wc_reader *reader, wc_error *error);
+
+/* Rows of a table, malloc'd, checked against their hashes. */
+wc_status wc_reader_rows(wc_reader *reader, wc_table table, void **rows, size_t *count,
+                         wc_error *error);
+
+/* All rows of an array's index. */
+wc_status wc_reader_index_rows(wc_reader *reader, size_t array, wc_index_row **rows,
+                               wc_error *error);
+
+/* Reads `row`'s elements, or only verifies them (`to` NULL). */
+wc_status wc_reader_elements(wc_reader *reader, size_t array, uint32_t rank,
+                             const wc_index_row *row, void *to, wc_error *error);
+
+wc_status wc_reader_damaged(const wc_reader *reader, wc_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
