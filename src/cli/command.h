@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the subcommands share: how they are called, how they end, and where they look. */
+#ifndef WC_CLI_COMMAND_H
+#define WC_CLI_COMMAND_H
+
+#include "store/store.h"
+
+#include <argp.h>
+#include <limits.h>
+
+/* Exit codes. */
+enum { CLI_OK = 0, CLI_DAMAGED = 1, CLI_USAGE = 2, CLI_NOT_FOUND = 3, CLI_IO = 4 };
+
+/* The same in every --help. */
+#define CLI_EXIT_CODES                                                                             \
+    "Exit status: 0 all is well; 1 a snapshot is damaged or can't be used; 2 wrong usage; "        \
+    "3 there is no such file, directory or snapshot; 4 reading or writing failed."
+
+#define CLI_DEFAULT_DIR "wavecut-ckpt"
+
+typedef int (*cli_command)(int argc, char **argv);
+
+int cli_ls(int argc, char **argv);
+int cli_info(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_request(int argc, char **argv);
+
+/* WAVECUT_DIR, else the library's default. */
+const char *cli_default_dir(void);
+
+/* Writes "wavecut COMMAND: text" to standard error; returns the exit code of the status. */
+int cli_fail(const char *command, const wc_error *error);
+int cli_exit_code(wc_status status);
+
+/*
+ * The snapshot that an argument means: the file itself, or the newest one of a directory.
+ * Errors: NOT_FOUND, IO, MEMORY.
+ */
+wc_status cli_target(const char *argument, char path[PATH_MAX], wc_error *error);
+
+/*
+ * Runs `work` in a child process without rights if one of the files belongs to somebody else: then
+ * a crash inside libhdf5 is no more than an error. Returns its exit code.
+ */
+int cli_guarded(const char *command, char *const *paths, size_t count, int (*work)(void *),
+                void *context);
+
+#endif

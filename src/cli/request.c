@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "command.h"
+#include "output.h"
+
+#include <stdio.h>
+
+typedef struct options {
+    const char *dir;
+    bool json;
+} options;
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    options *o = state->input;
+    switch (key) {
+    case 'j':
+        o->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num)
+            argp_error(state, "one directory is enough");
+        o->dir = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
+
+static const struct argp argp = {
+    .options = list,
+    .parser = parse,
+    .args_doc = "[DIR]",
+    .doc = "Asks the run whose snapshots are in DIR for another one."
+           "\v"
+           "The run takes it as soon as it can; this command doesn't wait. The request is a file "
+           "in DIR, so it works from any machine that sees DIR. Default: WAVECUT_DIR, "
+           "else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
+
+int cli_request(int argc, char **argv) {
+    options o = {.dir = cli_default_dir()};
+    wc_error error = {WC_OK, ""};
+    uint64_t finished = 0;
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    if (wc_store_read_finished(o.dir, &finished, &error) != WC_OK)
+        return cli_fail("request", &error);
+    if (finished) {
+        wc_error_set(&error, WC_ERR_NOT_FOUND, "the run in %.400s has finished", o.dir);
+        return cli_fail("request", &error);
+    }
+    if (wc_store_put_request(o.dir, &error) != WC_OK)
+        return cli_fail("request", &error);
+    if (o.json)
+        cli_json_print(json_pack("{s:o, s:b}", "directory", cli_json_text(o.dir), "requested", 1));
+    else
+        printf("asked for a snapshot in %s\n", o.dir);
+    return CLI_OK;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "command.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *cli_default_dir(void) {
+    const char *dir = getenv("WAVECUT_DIR");
+    return dir && *dir ? dir : CLI_DEFAULT_DIR;
+}
+
+int cli_exit_code(wc_status status) {
+    switch (status) {
+    case WC_OK:
+        return CLI_OK;
+    case WC_ERR_ARGUMENT:
+        return CLI_USAGE;
+    case WC_ERR_NOT_FOUND:
+        return CLI_NOT_FOUND;
+    case WC_ERR_IO:
+    case WC_ERR_MEMORY:
+        return CLI_IO;
+    default:
+        return CLI_DAMAGED;
+    }
+}
+
+int cli_fail(const char *command, const wc_error *error) {
+    char *text = cli_escape(error->text);
+    fprintf(stderr, "wavecut %s: %s\n", command, text ? text : "out of memory");
+    free(text);
+    return cli_exit_code(error->status);
+}
+
+static wc_status newest(const char *dir, char path[PATH_MAX], wc_error *error) {
+    uint64_t *ids;
+    size_t count;
+    wc_status status = wc_store_list(dir, &ids, &count, error);
+    if (status != WC_OK)
+        return status;
+    if (count)
+        wc_store_snapshot_path(dir, ids[0], path, PATH_MAX);
+    else
+        status = wc_error_set(error, WC_ERR_NOT_FOUND, "there is no snapshot in %.400s", dir);
+    free(ids);
+    return status;
+}
+
+wc_status cli_target(const char *argument, char path[PATH_MAX], wc_error *error) {
+    struct stat s;
+    if (strlen(argument) > PATH_MAX - 64)
+        return wc_error_set(error, WC_ERR_NOT_FOUND, "%.80s...: the name is too long", argument);
+    if (stat(argument, &s) < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? wc_error_set(error, WC_ERR_NOT_FOUND, "there is no %.400s", argument)
+                   : wc_error_set(error, WC_ERR_IO, "%.400s: %m", argument);
+    if (S_ISDIR(s.st_mode))
+        return newest(argument, path, error);
+    strcpy(path, argument);
+    return WC_OK;
+}

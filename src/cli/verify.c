@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "command.h"
+#include "output.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    bool json, all;
+    char **arguments;
+    size_t argument_count;
+    char **paths;
+    size_t count;
+} options;
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    options *o = state->input;
+    (void)argument;
+    switch (key) {
+    case 'j':
+        o->json = true;
+        return 0;
+    case 'a':
+        o->all = true;
+        return 0;
+    case ARGP_KEY_ARGS:
+        o->arguments = state->argv + state->next;
+        o->argument_count = (size_t)(state->argc - state->next);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option list[] = {
+    {"all", 'a', NULL, 0, "verify all snapshots of a directory, not the newest alone", 0},
+    {"json", 'j', NULL, 0, "print JSON", 0},
+    {0}};
+
+static const struct argp argp = {
+    .options = list,
+    .parser = parse,
+    .args_doc = "[FILE|DIR...]",
+    .doc = "Reads snapshots and checks that they are whole and consistent cuts."
+           "\v"
+           "Checked are all bytes against their checksums, that the ranks' parts fill each array, "
+           "and that on each channel the messages sent are those received and those in flight. "
+           "Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
+
+/* ---- verification ---- */
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    cli_progress(context, done, total);
+}
+
+/* A snapshot that can't be opened, or fails: its error. */
+static wc_error verify_one(char *path, wc_verdict *verdict) {
+    wc_error error = {WC_OK, ""};
+    wc_reader *reader;
+    *verdict = (wc_verdict){0};
+    if (wc_reader_open(path, &reader, &error) != WC_OK)
+        return error;
+    wc_reader_verify_watched(reader, verdict, show_progress, path, &error);
+    cli_progress_end();
+    if (error.status == WC_OK && verdict->failures)
+        wc_error_set(&error, WC_ERR_DAMAGED, "%" PRIu64 " failure%s, the first: %s",
+                     verdict->failures, verdict->failures == 1 ? "" : "s", verdict->first_failure);
+    wc_reader_close(reader);
+    return error;
+}
+
+static json_t *to_json(const char *path, const wc_verdict *v, const wc_error *error) {
+    json_t *o =
+        json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "file", cli_json_text(path), "status",
+                  error->status == WC_OK ? "ok" : "damaged", "extents", cli_json_number(v->extents),
+                  "messages", cli_json_number(v->messages), "bytes", cli_json_number(v->bytes),
+                  "failures", cli_json_number(v->failures));
+    if (error->status != WC_OK)
+        json_object_set_new(o, "error", cli_json_text(error->text));
+    return o;
+}
+
+static void print_line(const char *path, const wc_verdict *v, const wc_error *error) {
+    cli_style style = error->status == WC_OK ? CLI_GOOD : CLI_BAD;
+    char *name = cli_escape(path), *text = cli_escape(error->text);
+    printf("%s: %s%s%s", name ? name : "?", cli_style_begin(style),
+           error->status == WC_OK ? "ok" : "damaged", cli_style_end(style));
+    if (error->status == WC_OK)
+        printf(", %" PRIu64 " part%s of arrays and %" PRIu64 " message%s in flight, %s\n",
+               v->extents, v->extents == 1 ? "" : "s", v->messages, v->messages == 1 ? "" : "s",
+               cli_bytes(v->bytes).text);
+    else
+        printf(": %s\n", text ? text : "");
+    free(name);
+    free(text);
+}
+
+static int run(void *context) {
+    const options *o = context;
+    json_t *results = json_array();
+    int code = CLI_OK;
+    for (size_t i = 0; i < o->count; i++) {
+        wc_verdict verdict;
+        wc_error error = verify_one(o->paths[i], &verdict);
+        if (error.status != WC_OK && code != CLI_DAMAGED)
+            code = cli_exit_code(error.status);
+        if (o->json)
+            json_array_append_new(results, to_json(o->paths[i], &verdict, &error));
+        else
+            print_line(o->paths[i], &verdict, &error);
+    }
+    if (o->json)
+        cli_json_print(results);
+    else
+        json_decref(results);
+    return code;
+}
+
+/* ---- which ---- */
+
+static wc_status add(options *o, const char *path, wc_error *error) {
+    char **paths = reallocarray(o->paths, o->count + 1, sizeof *paths), *own = strdup(path);
+    o->paths = paths ? paths : o->paths;
+    if (!paths || !own) {
+        free(own);
+        return wc_error_set(error, WC_ERR_MEMORY, "out of memory");
+    }
+    o->paths[o->count++] = own;
+    return WC_OK;
+}
+
+static wc_status add_all(options *o, const char *dir, wc_error *error) {
+    uint64_t *ids;
+    size_t count;
+    wc_status status = wc_store_list(dir, &ids, &count, error);
+    if (status != WC_OK)
+        return status;
+    if (!count)
+        status = wc_error_set(error, WC_ERR_NOT_FOUND, "there is no snapshot in %.400s", dir);
+    for (size_t i = 0; i < count && status == WC_OK; i++) {
+        char path[PATH_MAX];
+        wc_store_snapshot_path(dir, ids[i], path, sizeof path);
+        status = add(o, path, error);
+    }
+    free(ids);
+    return status;
+}
+
+static wc_status add_argument(options *o, const char *argument, wc_error *error) {
+    char path[PATH_MAX];
+    if (o->all)
+        return add_all(o, argument, error);
+    wc_status status = cli_target(argument, path, error);
+    return status == WC_OK ? add(o, path, error) : status;
+}
+
+int cli_verify(int argc, char **argv) {
+    options o = {0};
+    wc_error error = {WC_OK, ""};
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    if (!o.argument_count)
+        add_argument(&o, cli_default_dir(), &error);
+    for (size_t i = 0; i < o.argument_count && error.status == WC_OK; i++)
+        add_argument(&o, o.arguments[i], &error);
+    int code = error.status == WC_OK ? cli_guarded("verify", o.paths, o.count, run, &o)
+                                     : cli_fail("verify", &error);
+    for (size_t i = 0; i < o.count; i++)
+        free(o.paths[i]);
+    free(o.paths);
+    return code;
+}
