@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stepwise traffic that an aligned cut must get right: messages stay under way for up to three steps; on each communicator
+ * receives use another kind of wildcard.
+ *
+ *   traffic_aligned SEED STEPS [early]     early: receives are posted two steps ahead and handed over in random order, sends
+ *                                          stay open, all of them across safe points
+ *
+ * A schedule that all ranks can compute says what is sent in which step and when it is due. What matches which receive is
+ * MPI's affair; by step t enough has been sent for all receives that are due by then, and nothing later can match them:
+ * ANY_SOURCE goes with a tag for each step, and with ANY_TAG as well there is a barrier after each step.
+ */
+#include "traffic.h"
+
+#include <wavecut.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SPECIFIC, ANY_SOURCE_, ANY_TAG_, ANY_BOTH, DELAYS = 4, AHEAD = 2, OPEN = 4096, STEP_TAGS = 8 };
+
+typedef struct planned {
+    int due, tag;
+    uint32_t bytes;
+} planned;
+
+typedef struct operation {
+    MPI_Request request;
+    unsigned char *buffer;
+    int comm, wait; /* step in which it is handed over */
+    bool is_send;
+} operation;
+
+static uint64_t seed;
+static int steps, step; /* step is protected */
+static bool early, barriers;
+static operation open_ops[OPEN];
+static int nopen;
+
+static int count_of(int s, int from, int to, int comm) {
+    if (comm == ANY_BOTH && !barriers)
+        return 0;
+    return (int)(traffic_hash(seed, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)comm) % 5) / 2 % 3;
+}
+
+/* The m-th message from one rank to another in step s on a communicator. */
+static planned plan(int s, int from, int to, int comm, int m) {
+    uint64_t h = traffic_hash(seed + 17, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)(comm * 16 + m));
+    planned p = {.due = s + (int)(h % DELAYS), .tag = (int)((h >> 8) % 3), .bytes = traffic_bytes(h >> 16)};
+    if (p.due > steps - 1)
+        p.due = steps - 1;
+    if (comm == ANY_SOURCE_)
+        p.tag = STEP_TAGS + p.due % STEP_TAGS;
+    return p;
+}
+
+static operation *add(int comm, int wait, bool is_send, uint32_t bytes) {
+    if (nopen == OPEN)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    operation *o = &open_ops[nopen++];
+    *o = (operation){.comm = comm, .wait = wait, .is_send = is_send, .buffer = malloc(bytes)};
+    return o;
+}
+
+/* In each step's order of posting: what is due in the same step comes in a fixed order. */
+static void post_receives(int due) {
+    if (due >= steps)
+        return;
+    for (int comm = 0; comm < TRAFFIC_COMMS; comm++)
+        for (int from = 0; from < T.ranks; from++)
+            for (int s = due - DELAYS + 1; s <= due; s++)
+                for (int m = 0; s >= 0 && m < count_of(s, from, T.rank, comm); m++) {
+                    planned p = plan(s, from, T.rank, comm, m);
+                    if (p.due != due)
+                        continue;
+                    int late = early ? (int)(traffic_hash(seed, (uint64_t)due, (uint64_t)m) % 3) : 0;
+                    operation *o = add(comm, due + late, false, TRAFFIC_BYTES);
+                    int source = comm == SPECIFIC || comm == ANY_TAG_ ? from : MPI_ANY_SOURCE;
+                    int tag = comm == SPECIFIC || comm == ANY_SOURCE_ ? p.tag : MPI_ANY_TAG;
+                    MPI_Irecv(o->buffer, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[comm], &o->request);
+                }
+}
+
+/* A plain program has nothing open at its safe points: what may be received later is buffered, or small enough for MPI to
+ * send eagerly. Which message a receive gets is decided by order, so that may be any; all are received within DELAYS. */
+static void send_one(int to, int comm, const planned *p) {
+    if (early || p->bytes < 1000) {
+        operation *o = add(comm, step + DELAYS, true, p->bytes);
+        int bytes = traffic_compose(o->buffer, comm, to, p->tag, 0, 0, p->bytes);
+        MPI_Isend(o->buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm], &o->request);
+        return;
+    }
+    static unsigned char buffer[TRAFFIC_BYTES];
+    int bytes = traffic_compose(buffer, comm, to, p->tag, 0, 0, p->bytes);
+    MPI_Bsend(buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm]);
+}
+
+static void send_all(void) {
+    for (int comm = 0; comm < TRAFFIC_COMMS; comm++)
+        for (int to = 0; to < T.ranks; to++)
+            for (int m = 0; m < count_of(step, T.rank, to, comm); m++) {
+                planned p = plan(step, T.rank, to, comm, m);
+                send_one(to, comm, &p);
+            }
+}
+
+static void finish(operation *o, const MPI_Status *status) {
+    if (!o->is_send)
+        traffic_receive(o->buffer, o->comm, status);
+    free(o->buffer);
+    *o = open_ops[--nopen];
+}
+
+/* Hands over what is to be handed over by `until`: in random order, by one call or another. */
+static void hand_over(int until) {
+    uint64_t h = traffic_hash(seed + 3, (uint64_t)step, (uint64_t)T.rank);
+    int start = nopen ? (int)(h % (uint64_t)nopen) : 0;
+    MPI_Status status;
+    for (int looked = 0; looked < nopen;) {
+        operation *o = &open_ops[(start + looked) % nopen];
+        if (o->wait > until) {
+            looked++;
+            continue;
+        }
+        int flag = 1;
+        if (h++ % 3)
+            MPI_Wait(&o->request, &status);
+        else
+            MPI_Test(&o->request, &flag, &status);
+        if (flag) {
+            finish(o, &status);
+            looked = 0;
+        }
+    }
+}
+
+/* In a plain program everything that was started in a step is waited for in it. */
+static void end_step(void) {
+    if (early) {
+        hand_over(step);
+        return;
+    }
+    MPI_Request requests[OPEN];
+    MPI_Status statuses[OPEN];
+    for (int i = 0; i < nopen; i++)
+        requests[i] = open_ops[i].request;
+    MPI_Waitall(nopen, requests, statuses);
+    for (int i = nopen; i > 0; i--)
+        finish(&open_ops[i - 1], &statuses[i - 1]);
+}
+
+static void run(void) {
+    for (int due = step; early && due < step + AHEAD; due++)
+        post_receives(due);
+    for (; step < steps; step++) {
+        wavecut_safepoint();
+        if (traffic_hash(seed, (uint64_t)T.rank, (uint64_t)step) % (uint64_t)T.ranks == 0)
+            traffic_request();
+        uint64_t h = traffic_hash(seed + 5, (uint64_t)T.rank, (uint64_t)step);
+        if (h % 16 == 0)
+            usleep((useconds_t)(h >> 8) % 500);
+        post_receives(early ? step + AHEAD : step);
+        send_all();
+        end_step();
+        if (barriers)
+            MPI_Barrier(MPI_COMM_WORLD);
+    }
+    hand_over(steps + 2 * DELAYS);
+}
+
+int main(int argc, char **argv) {
+    MPI_Init(&argc, &argv);
+    if (argc < 3)
+        MPI_Abort(MPI_COMM_WORLD, 2);
+    seed = strtoull(argv[1], NULL, 10);
+    steps = atoi(argv[2]);
+    early = argc > 3 && strcmp(argv[3], "early") == 0;
+    barriers = seed % 2;
+    if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    traffic_open();
+    static unsigned char attached[64 << 20];
+    MPI_Buffer_attach(attached, sizeof attached);
+    wavecut_protect("step", &step, 1, MPI_INT);
+    if (wavecut_restore(NULL) != WAVECUT_OK)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    run();
+    wavecut_finalize();
+    int rc = traffic_close(), size;
+    void *detached;
+    MPI_Buffer_detach(&detached, &size);
+    MPI_Finalize();
+    return rc;
+}
