@@ -88,7 +88,7 @@ static void start(int thread_level) {
         fprintf(stderr, "wavecut: this library was built for %s, but the program runs under another MPI: "
                         "link or preload the libwavecut of its MPI\n",
                 WC_MPI_NAME);
-        PMPI_Abort(MPI_COMM_WORLD, 1);
+        exit(1); /* on every rank: MPI_Abort would be given a handle of the wrong MPI */
     }
     PMPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &ub, &found);
     L.marker_tag = *ub;
