@@ -151,11 +151,22 @@ static void cut_stash(wc_core *core) {
     }
 }
 
+/* A receive that was logged for an earlier cut and is still open is in flight once more. */
+static void forget_logs(wc_core *core) {
+    size_t n = core->port.native_receives(core->port.context, NULL, 0);
+    wc_recv **list = wc_core_alloc(n * sizeof *list);
+    core->port.native_receives(core->port.context, list, n);
+    for (size_t i = 0; i < n; i++)
+        list[i]->log = false;
+    free(list);
+}
+
 void wc_counted_record(wc_core *core) {
     WC_EACH(&core->in_streams, wc_stream, s) {
         s->cut_handed = s->handed;
         s->in_cut = 0;
     }
+    forget_logs(core);
     core->logging = core->vote.void_rank < 0;
     if (core->logging)
         cut_stash(core);
@@ -187,14 +198,16 @@ static bool trim_log(wc_core *core) {
     for (size_t i = 0; i < core->cut.count; i++) {
         wc_message *m = core->cut.at[i];
         wc_stream *s = wc_core_in(core, m->comm, m->source, m->tag);
-        for (const wc_slot *slot = core->slots; slot; slot = slot->next)
-            known = known && slot->message != m;
+        bool waits = false;
+        for (const wc_slot *slot = core->slots; slot && !waits; slot = slot->next)
+            waits = slot->message == m;
+        known = known && !waits;
         if (m->index > s->known) {
             m->in_cut = false;
             wc_message_drop(m);
             continue;
         }
-        s->in_cut++;
+        s->in_cut += !waits;
         core->cut.at[kept++] = m;
     }
     core->cut.count = kept;
