@@ -128,6 +128,16 @@ static wavecut_status protect_plate(const plate *p) {
     return wavecut_protect_array("u", row(p, p->u, 1), MPI_DOUBLE, 2, global, local, offset);
 }
 
+static void report_restart(const plate *p, long now) {
+    wavecut_info info;
+    uint64_t all;
+    wavecut_status_get(&info);
+    MPI_Reduce(&info.restored_messages, &all, 1, MPI_UINT64_T, MPI_SUM, 0, MPI_COMM_WORLD);
+    if (p->rank == 0)
+        printf("heat: restarted at step %ld, %llu messages in flight came back\n", now,
+               (unsigned long long)all);
+}
+
 int main(int argc, char **argv) {
     job_options o = {.steps = 1000, .size = 512, .seed = 1};
     job_read_options(
@@ -153,8 +163,8 @@ int main(int argc, char **argv) {
         MPI_Finalize();
         return 1;
     }
-    if (restarted && p.rank == 0)
-        printf("heat: restarted at step %ld\n", now);
+    if (restarted)
+        report_restart(&p, now);
 
     for (; now < o.steps; now++) {
         wavecut_safepoint();
