@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 /*
- * A receive whose position in its stream isn't known at posting, because wildcards posted before it are still open.
- * Slots stand in posting order. A slot is resolved when no earlier open one could take a message of its stream.
+ * A receive whose position in its stream isn't known at posting, because wildcards posted before it
+ * are still open. Slots stand in posting order. A slot is resolved when no earlier open one could
+ * take a message of its stream.
  */
 typedef struct wc_slot {
-    wc_recv *recv;       /* NULL once handed over */
+    wc_recv *recv; /* NULL once handed over */
     wc_comm *comm;
     int source, tag;     /* wanted, and after the hand-over what came */
     wc_stream *stream;   /* known when specific or handed over */
@@ -57,7 +58,8 @@ static void resolve(wc_core *core) {
 
 void wc_core_slot(wc_core *core, wc_recv *r) {
     wc_slot *s = wc_core_alloc(sizeof *s);
-    *s = (wc_slot){.recv = r, .comm = r->comm, .source = r->source, .tag = r->tag, .stream = r->stream};
+    *s = (wc_slot){
+        .recv = r, .comm = r->comm, .source = r->source, .tag = r->tag, .stream = r->stream};
     *core->slots_end = s;
     core->slots_end = &s->next;
     r->slotted = true;
@@ -172,7 +174,8 @@ void wc_counted_record(wc_core *core) {
         cut_stash(core);
 }
 
-void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts, size_t n) {
+void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts,
+                    size_t n) {
     wc_channel *channel = wc_channel_get(&core->in, comm, source);
     for (size_t i = 0; i < n; i++)
         wc_core_in(core, comm, source, (int)counts[i].tag)->known += counts[i].count;
@@ -216,12 +219,15 @@ static bool trim_log(wc_core *core) {
 
 /* Natively posted receives that are complete, but not handed over yet. */
 static void log_complete(wc_core *core) {
+    if (core->config.break_order)
+        return;
     size_t n = core->port.native_receives(core->port.context, NULL, 0);
     wc_recv **list = wc_core_alloc(n * sizeof *list);
     core->port.native_receives(core->port.context, list, n);
     for (size_t i = 0; i < n; i++) {
         wc_recv *r = list[i];
-        if (r->stream && !r->handed && wc_counted_logs(core, r) && core->port.complete(core->port.context, r))
+        if (r->stream && !r->handed && wc_counted_logs(core, r) &&
+            core->port.complete(core->port.context, r))
             wc_counted_log(core, r, r->stream);
     }
     free(list);
@@ -264,8 +270,8 @@ bool wc_counted_settle(wc_core *core) {
     log_complete(core);
     bool whole = trim_log(core);
     int64_t waited = core->now - core->entered_at;
-    /* Pulling completes a synchronous send before its receive exists, and with wildcards open nobody knows yet whose
-     * message the next one is. */
+    /* Pulling completes a synchronous send before its receive exists, and with wildcards open
+     * nobody knows yet whose message the next one is. */
     bool pull = waited >= core->config.patience_ns && !core->sync_sends && !core->slots;
     const wc_stream *missing = NULL;
     WC_EACH(&core->in_streams, wc_stream, s) {

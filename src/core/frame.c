@@ -115,7 +115,9 @@ static bool in_settled(const wc_stream *s) {
     return s->handed == s->known && (!s->posted || s->posted == s->handed) && !s->stashed;
 }
 
-static bool out_settled(const wc_stream *s) { return !s->sent; }
+static bool out_settled(const wc_stream *s) {
+    return !s->sent;
+}
 
 /* Programs that use ever new tags leave streams behind that nothing refers to. */
 static void drop_settled_streams(wc_core *core) {
@@ -133,7 +135,8 @@ size_t wc_core_channels(const wc_core *core, wc_channel_count *counts, size_t ro
     WC_EACH(&core->in, wc_channel, c) {
         if (!c->used)
             continue;
-        wc_channel_count sum = {.comm = c->comm, .source = c->peer, .sent = c->settled, .received = c->settled};
+        wc_channel_count sum = {
+            .comm = c->comm, .source = c->peer, .sent = c->settled, .received = c->settled};
         for (const wc_stream *s = c->streams; s; s = s->sibling) {
             sum.sent += s->known;
             sum.received += s->cut_handed;
@@ -176,7 +179,8 @@ static void agreed(wc_core *core, const wc_vote *result) {
     core->initiator = result->initiator;
     core->agreed_step = result->step;
     set_state(core, WC_STATE_AGREED);
-    /* The next lookahead: one and a half times what this agreement took, so that it arrives in time. */
+    /* The next lookahead: one and a half times what this agreement took, so that it arrives in
+     * time. */
     int64_t took = core->step - core->asked_step;
     if (core->lookahead < took + took / 2 + 2)
         core->lookahead = took + took / 2 + 2;
@@ -204,7 +208,8 @@ static void send_counts(wc_core *core, wc_channel *channel) {
         counts[n++] = (wc_tag_count){.tag = s->tag, .count = s->sent};
         s->sent = 0;
     }
-    core->port.send_counts(core->port.context, channel->comm, channel->peer, core->attempt, counts, n);
+    core->port.send_counts(core->port.context, channel->comm, channel->peer, core->attempt, counts,
+                           n);
     if (counts != few)
         free(counts);
 }
@@ -257,7 +262,8 @@ static void send_markers(wc_core *core) {
     }
 }
 
-/* A(sum): zero if all members of each communicator have completed the same number of collectives on it. */
+/* A(sum): zero if all members of each communicator have completed the same number of collectives on
+ * it. */
 static uint64_t collective_clock(const wc_core *core) {
     uint64_t sum = 0;
     for (const wc_comm *c = core->comms; c; c = c->next) {
@@ -332,10 +338,6 @@ static void all_recorded(wc_core *core, const wc_vote *result) {
         core->port.all_recorded(core->port.context);
 }
 
-static bool own_markers_received(const wc_core *core) {
-    return core->config.break_markers || core->port.markers_received(core->port.context);
-}
-
 static void all_closed(wc_core *core, const wc_vote *result) {
     forget_received(core);
     if (core->config.immediate)
@@ -374,7 +376,8 @@ static int compare_entries(const void *a, const void *b) {
     return x->position < y->position ? -1 : 1;
 }
 
-/* The order in which receives can match: what a receive that is posted again after a restart would get. */
+/* The order in which receives can match: what a receive that is posted again after a restart would
+ * get. */
 static void sort_cut(wc_core *core) {
     wc_messages *cut = &core->cut;
     cut_entry *entries = wc_core_alloc(cut->count * sizeof *entries);
@@ -422,7 +425,7 @@ static bool advance(wc_core *core) {
         all_recorded(core, &result);
         return true;
     case WC_STATE_CLOSING:
-        if (!core->b_entered && !own_markers_received(core))
+        if (!core->b_entered && !core->port.markers_received(context))
             return false;
         if (!core->b_entered) {
             core->b_entered = true;
@@ -463,4 +466,6 @@ void wc_core_safepoint(wc_core *core, int64_t now) {
         core->recordable = false;
 }
 
-void wc_core_end(wc_core *core) { core->ending = true; }
+void wc_core_end(wc_core *core) {
+    core->ending = true;
+}

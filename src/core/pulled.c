@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Immediate cuts: the library takes over receiving while an attempt is under way. protocol.md, section 5. */
+/* Immediate cuts: the library takes over receiving while an attempt is under way. protocol.md,
+ * section 5. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -10,7 +11,9 @@ enum { POLLS_BEFORE_GIVING_UP = 64 };
 /* Messages pulled go behind those that MPI had matched at the record. */
 static const uint64_t PULLED_ORDER = UINT64_C(1) << 62;
 
-static bool has_recorded(const wc_core *core) { return core->state >= WC_STATE_RECORDED; }
+static bool has_recorded(const wc_core *core) {
+    return core->state >= WC_STATE_RECORDED;
+}
 
 /* ---- the software queue ---- */
 
@@ -83,8 +86,9 @@ static bool is_ready(wc_core *core, wc_message *m) {
     return m->arrived && !m->held;
 }
 
-/* The receive takes the message (and its holder). What the cut needs a copy of, what is held and what doesn't fit goes
- * through the library's memory; the rest straight into the application's buffer. */
+/* The receive takes the message (and its holder). What the cut needs a copy of, what is held and
+ * what doesn't fit goes through the library's memory; the rest straight into the application's
+ * buffer. */
 void wc_pulled_bind(wc_core *core, wc_recv *r, wc_message *m) {
     void *context = core->port.context;
     r->message = m;
@@ -134,7 +138,8 @@ static void take_message(wc_core *core, const wc_comm *comm, const wc_pulled *p)
     const wc_channel *channel = wc_channel_get(&core->in, m->comm, m->source);
     if (!has_recorded(core))
         m->held = channel->closed;
-    else if (core->vote.void_rank < 0 && !channel->closed && core->logging) {
+    else if (core->logging && !channel->closed && core->vote.void_rank < 0 &&
+             !core->config.break_markers) {
         m->in_cut = m->tentative = true;
         m->order = PULLED_ORDER + core->pulled++;
         wc_messages_add(&core->cut, m);
@@ -154,7 +159,8 @@ static void take_marker(wc_core *core, const wc_comm *comm, int source) {
     wc_channel_get(&core->in, (wc_comm *)comm, source)->closed = true;
 }
 
-/* Pulls what has arrived. Stops at a marker that calls for the record: what comes behind it is then pulled after it. */
+/* Pulls what has arrived. Stops at a marker that calls for the record: what comes behind it is then
+ * pulled after it. */
 static void pull(wc_core *core) {
     wc_pulled p;
     for (wc_comm *comm = core->comms; comm; comm = comm->next) {
@@ -185,8 +191,9 @@ static int newest_first(const void *a, const void *b) {
     return x->order < y->order ? 1 : -1;
 }
 
-/* Posted receives come back into the queue, newest first: otherwise a message that an older one was waiting for slips into
- * a younger one. What MPI has matched stays with MPI: it matched before any marker existed. Returns those. */
+/* Posted receives come back into the queue, newest first: otherwise a message that an older one was
+ * waiting for slips into a younger one. What MPI has matched stays with MPI: it matched before any
+ * marker existed. Returns those. */
 static size_t take_back_all(wc_core *core, wc_recv ***matched) {
     void *context = core->port.context;
     size_t n = core->port.native_receives(context, NULL, 0), kept = 0;
@@ -254,7 +261,8 @@ wc_message *wc_core_probe(wc_core *core, wc_comm *comm, int source, int tag) {
     return wc_pulled_find(core, &wanted, false);
 }
 
-void wc_core_restore_message(wc_core *core, wc_comm *comm, int source, int tag, void *data, uint64_t bytes) {
+void wc_core_restore_message(wc_core *core, wc_comm *comm, int source, int tag, void *data,
+                             uint64_t bytes) {
     wc_message *m = wc_message_new(comm, source, tag, bytes);
     m->data = data;
     m->arrived = true;
@@ -285,14 +293,16 @@ static void add_to_cut(wc_core *core, wc_message *m) {
         wc_messages_add(&core->cut, m);
 }
 
-/* What MPI has matched, and what is on its way into a buffer, is in flight and copied when complete. */
+/* What MPI has matched, and what is on its way into a buffer, is in flight and copied when
+ * complete. */
 static void log_native(wc_core *core) {
     size_t n = core->port.native_receives(core->port.context, NULL, 0);
     wc_recv **list = wc_core_alloc(n * sizeof *list);
     core->port.native_receives(core->port.context, list, n);
     for (size_t i = 0; i < n; i++) {
         wc_recv *r = list[i];
-        r->log = r->state != WC_RECV_SOFT && r->state != WC_RECV_BOUND && !r->handed && !r->cancelled;
+        r->log =
+            r->state != WC_RECV_SOFT && r->state != WC_RECV_BOUND && !r->handed && !r->cancelled;
         r->judged = true;
         r->tentative = false;
         r->cut_order = r->order;
@@ -381,7 +391,8 @@ static void copy_complete(wc_core *core, wc_recv *r) {
     wc_message_drop(m);
 }
 
-/* Copies what was matched at the record and has completed since; returns false while some has not. */
+/* Copies what was matched at the record and has completed since; returns false while some has not.
+ */
 static bool log_is_whole(wc_core *core) {
     bool whole = true;
     size_t n = core->port.native_receives(core->port.context, NULL, 0);
@@ -399,8 +410,8 @@ static bool log_is_whole(wc_core *core) {
 static void check_counters(wc_core *core) {
     WC_EACH(&core->in_streams, wc_stream, s) {
         if (s->cut_handed + s->in_cut != s->known)
-            wc_core_void(core, s->known < s->cut_handed ? WC_REASON_ORPHAN : WC_REASON_COUNTERS, s->peer,
-                         s->tag, NULL);
+            wc_core_void(core, s->known < s->cut_handed ? WC_REASON_ORPHAN : WC_REASON_COUNTERS,
+                         s->peer, s->tag, NULL);
         if (s->comm->freed && s->in_cut)
             wc_core_void(core, WC_REASON_FREED_COMM, s->peer, s->tag, NULL);
     }
@@ -419,7 +430,8 @@ bool wc_pulled_settle(wc_core *core) {
         const wc_message *m = core->cut.at[i];
         wc_core_in(core, m->comm, m->source, m->tag)->in_cut++;
     }
-    bool broken = core->config.break_stash || core->config.break_markers || core->config.break_take_back;
+    bool broken =
+        core->config.break_stash || core->config.break_markers || core->config.break_take_back;
     if (!broken)
         check_counters(core);
     return true;
@@ -468,10 +480,12 @@ void wc_core_native_begin(wc_core *core) {
     }
 }
 
-/* Did MPI match a receive that could have taken a message of this channel? Then nobody knows on which side of the marker. */
+/* Did MPI match a receive that could have taken a message of this channel? Then nobody knows on
+ * which side of the marker. */
 static bool may_have_matched(wc_recv *const *matched, size_t n, const wc_comm *comm, int source) {
     for (size_t i = 0; i < n; i++)
-        if (matched[i]->comm == comm && (matched[i]->source == WC_ANY || matched[i]->source == source))
+        if (matched[i]->comm == comm &&
+            (matched[i]->source == WC_ANY || matched[i]->source == source))
             return true;
     return false;
 }

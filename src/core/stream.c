@@ -13,7 +13,9 @@ typedef struct keyed {
 
 static wc_stream no_stream = {.comm = NULL};
 
-void *wc_core_alloc(size_t bytes) { return wc_core_grow(NULL, bytes); }
+void *wc_core_alloc(size_t bytes) {
+    return wc_core_grow(NULL, bytes);
+}
 
 void *wc_core_grow(void *old, size_t bytes) {
     void *p = realloc(old, bytes ? bytes : 1);
@@ -75,7 +77,8 @@ wc_channel *wc_channel_get(wc_channels *channels, wc_comm *comm, int peer) {
     return *slot;
 }
 
-wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *comm, int peer, int tag) {
+wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *comm, int peer,
+                         int tag) {
     make_room(&streams->slots, &streams->mask, streams->count);
     void **slot = find_slot(streams->slots, streams->mask, comm, peer, tag);
     if (!*slot) {

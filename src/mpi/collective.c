@@ -32,52 +32,57 @@ static inline void start(MPI_Comm comm) {
         wc_layer_touch();
 }
 
-/* X(name, parameters, arguments), all with `comm` among them; Xi: the nonblocking one with MPI_Request *request. */
-#define COLLECTIVE(name, parameters, arguments)                                                 \
-    WC_EXPORT int MPI_##name parameters {                                                       \
-        bool slow = enter(comm);                                                                \
-        return leave(slow, PMPI_##name arguments);                                              \
+/* X(name, parameters, arguments), all with `comm` among them; Xi: the nonblocking one with
+ * MPI_Request *request. */
+#define COLLECTIVE(name, parameters, arguments)                                                    \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        bool slow = enter(comm);                                                                   \
+        return leave(slow, PMPI_##name arguments);                                                 \
     }
-#define NONBLOCKING(name, parameters, arguments)                                                \
-    WC_EXPORT int MPI_##name parameters {                                                       \
-        start(comm);                                                                            \
-        return PMPI_##name arguments;                                                           \
+#define NONBLOCKING(name, parameters, arguments)                                                   \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        start(comm);                                                                               \
+        return PMPI_##name arguments;                                                              \
     }
 #define UNPACK(...) __VA_ARGS__
-#define BOTH(name, iname, parameters, arguments)                                                \
-    COLLECTIVE(name, (UNPACK parameters), (UNPACK arguments))                                   \
+#define BOTH(name, iname, parameters, arguments)                                                   \
+    COLLECTIVE(name, (UNPACK parameters), (UNPACK arguments))                                      \
     NONBLOCKING(iname, (UNPACK parameters, MPI_Request * request), (UNPACK arguments, request))
 
 BOTH(Barrier, Ibarrier, (MPI_Comm comm), (comm))
 BOTH(Bcast, Ibcast, (void *buf, int count, MPI_Datatype type, int root, MPI_Comm comm),
      (buf, count, type, root, comm))
 BOTH(Gather, Igather,
-     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, int root, MPI_Comm comm),
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, int root,
+      MPI_Comm comm),
      (from, n, type, to, m, totype, root, comm))
 BOTH(Gatherv, Igatherv,
      (const void *from, int n, MPI_Datatype type, void *to, const int ms[], const int places[],
       MPI_Datatype totype, int root, MPI_Comm comm),
      (from, n, type, to, ms, places, totype, root, comm))
 BOTH(Scatter, Iscatter,
-     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, int root, MPI_Comm comm),
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, int root,
+      MPI_Comm comm),
      (from, n, type, to, m, totype, root, comm))
 BOTH(Scatterv, Iscatterv,
      (const void *from, const int ns[], const int places[], MPI_Datatype type, void *to, int m,
       MPI_Datatype totype, int root, MPI_Comm comm),
      (from, ns, places, type, to, m, totype, root, comm))
 BOTH(Allgather, Iallgather,
-     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, MPI_Comm comm),
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype,
+      MPI_Comm comm),
      (from, n, type, to, m, totype, comm))
 BOTH(Allgatherv, Iallgatherv,
      (const void *from, int n, MPI_Datatype type, void *to, const int ms[], const int places[],
       MPI_Datatype totype, MPI_Comm comm),
      (from, n, type, to, ms, places, totype, comm))
 BOTH(Alltoall, Ialltoall,
-     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype, MPI_Comm comm),
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype,
+      MPI_Comm comm),
      (from, n, type, to, m, totype, comm))
 BOTH(Alltoallv, Ialltoallv,
-     (const void *from, const int ns[], const int places[], MPI_Datatype type, void *to, const int ms[],
-      const int toplaces[], MPI_Datatype totype, MPI_Comm comm),
+     (const void *from, const int ns[], const int places[], MPI_Datatype type, void *to,
+      const int ms[], const int toplaces[], MPI_Datatype totype, MPI_Comm comm),
      (from, ns, places, type, to, ms, toplaces, totype, comm))
 BOTH(Alltoallw, Ialltoallw,
      (const void *from, const int ns[], const int places[], const MPI_Datatype types[], void *to,
@@ -97,5 +102,6 @@ BOTH(Reduce_scatter_block, Ireduce_scatter_block,
      (from, to, n, type, op, comm))
 BOTH(Scan, Iscan, (const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
      (from, to, n, type, op, comm))
-BOTH(Exscan, Iexscan, (const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
+BOTH(Exscan, Iexscan,
+     (const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
      (from, to, n, type, op, comm))

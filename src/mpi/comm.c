@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-/* By handle: few, so a list from the newest on does, with the last one looked up cached by wc_comm_of. */
+/* By handle: few, so a list from the newest on does, with the last one looked up cached by
+ * wc_comm_of. */
 wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
     for (wc_comm *c = L.core.comms; c; c = c->next) {
         wc_mpi_comm *m = wc_comm_from_core(c);
@@ -47,7 +48,8 @@ wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
     return c;
 }
 
-/* Hints that let MPI break the order of messages, or leave out wildcards, break the pull. They are only hints. */
+/* Hints that let MPI break the order of messages, or leave out wildcards, break the pull. They are
+ * only hints. */
 static void drop_assertions(MPI_Comm comm) {
     static const char *const keys[] = {"mpi_assert_allow_overtaking", "mpi_assert_no_any_tag",
                                        "mpi_assert_no_any_source", "mpi_assert_exact_length"};
@@ -65,8 +67,8 @@ static void drop_assertions(MPI_Comm comm) {
     PMPI_Info_free(&info);
 }
 
-/* Members make a communicator in the same order on its parent, so all of them get the same uid, and get it again after a
- * restart, without a message. */
+/* Members make a communicator in the same order on its parent, so all of them get the same uid, and
+ * get it again after a restart, without a message. */
 static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
     uint64_t ordinal = ++parent->creations;
     if (comm == MPI_COMM_NULL)
@@ -123,7 +125,8 @@ WC_EXPORT int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *newcom
     return end(c, PMPI_Comm_split(comm, color, key, newcomm), newcomm, "split", color);
 }
 
-WC_EXPORT int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *newcomm) {
+WC_EXPORT int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info,
+                                  MPI_Comm *newcomm) {
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_split_type(comm, type, key, info, newcomm), newcomm, "split", type);
 }
@@ -133,10 +136,11 @@ WC_EXPORT int MPI_Comm_create(MPI_Comm comm, MPI_Group group, MPI_Comm *newcomm)
     return end(c, PMPI_Comm_create(comm, group, newcomm), newcomm, "create", 0);
 }
 
-WC_EXPORT int MPI_Cart_create(MPI_Comm comm, int ndims, const int dims[], const int periods[], int reorder,
-                              MPI_Comm *newcomm) {
+WC_EXPORT int MPI_Cart_create(MPI_Comm comm, int ndims, const int dims[], const int periods[],
+                              int reorder, MPI_Comm *newcomm) {
     wc_mpi_comm *c = begin(comm);
-    return end(c, PMPI_Cart_create(comm, ndims, dims, periods, reorder, newcomm), newcomm, "cart", 0);
+    return end(c, PMPI_Cart_create(comm, ndims, dims, periods, reorder, newcomm), newcomm, "cart",
+               0);
 }
 
 WC_EXPORT int MPI_Cart_sub(MPI_Comm comm, const int remain[], MPI_Comm *newcomm) {
@@ -144,16 +148,17 @@ WC_EXPORT int MPI_Cart_sub(MPI_Comm comm, const int remain[], MPI_Comm *newcomm)
     return end(c, PMPI_Cart_sub(comm, remain, newcomm), newcomm, "cart", 0);
 }
 
-WC_EXPORT int MPI_Graph_create(MPI_Comm comm, int nnodes, const int index[], const int edges[], int reorder,
-                               MPI_Comm *newcomm) {
+WC_EXPORT int MPI_Graph_create(MPI_Comm comm, int nnodes, const int index[], const int edges[],
+                               int reorder, MPI_Comm *newcomm) {
     wc_mpi_comm *c = begin(comm);
-    return end(c, PMPI_Graph_create(comm, nnodes, index, edges, reorder, newcomm), newcomm, "graph", 0);
+    return end(c, PMPI_Graph_create(comm, nnodes, index, edges, reorder, newcomm), newcomm, "graph",
+               0);
 }
 
 WC_EXPORT int MPI_Dist_graph_create_adjacent(MPI_Comm comm, int indegree, const int sources[],
                                              const int source_weights[], int outdegree,
-                                             const int destinations[], const int weights[], MPI_Info info,
-                                             int reorder, MPI_Comm *newcomm) {
+                                             const int destinations[], const int weights[],
+                                             MPI_Info info, int reorder, MPI_Comm *newcomm) {
     wc_mpi_comm *c = begin(comm);
     return end(c,
                PMPI_Dist_graph_create_adjacent(comm, indegree, sources, source_weights, outdegree,
@@ -162,11 +167,13 @@ WC_EXPORT int MPI_Dist_graph_create_adjacent(MPI_Comm comm, int indegree, const 
 }
 
 WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], const int degrees[],
-                                    const int targets[], const int weights[], MPI_Info info, int reorder,
-                                    MPI_Comm *newcomm) {
+                                    const int targets[], const int weights[], MPI_Info info,
+                                    int reorder, MPI_Comm *newcomm) {
     wc_mpi_comm *c = begin(comm);
-    return end(c, PMPI_Dist_graph_create(comm, n, nodes, degrees, targets, weights, info, reorder, newcomm),
-               newcomm, "graph", 0);
+    return end(
+        c,
+        PMPI_Dist_graph_create(comm, n, nodes, degrees, targets, weights, info, reorder, newcomm),
+        newcomm, "graph", 0);
 }
 
 /* ---- release ---- */
@@ -176,8 +183,8 @@ static void free_native(wc_mpi_comm *c) {
     c->handle = MPI_COMM_NULL;
 }
 
-/* While markers may be under way on it, a communicator is only hidden: a marker to a rank that has freed it would never be
- * received. */
+/* While markers may be under way on it, a communicator is only hidden: a marker to a rank that has
+ * freed it would never be received. */
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF || *comm == MPI_COMM_NULL ? NULL : wc_comm_of(*comm);
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
@@ -198,9 +205,13 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     return rc;
 }
 
-WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) { return release(comm, PMPI_Comm_free); }
+WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) {
+    return release(comm, PMPI_Comm_free);
+}
 
-WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) { return release(comm, PMPI_Comm_disconnect); }
+WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) {
+    return release(comm, PMPI_Comm_disconnect);
+}
 
 void wc_comm_free_zombies(void) {
     for (wc_comm *c = L.core.comms; c; c = c->next) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Completion: the Wait and Test family, Request_free, Cancel, Request_get_status. A receive is received when these say so. */
+/* Completion: the Wait and Test family, Request_free, Cancel, Request_get_status. A receive is
+ * received when these say so. */
 #include "layer.h"
 
 #include <stdlib.h>
@@ -100,7 +101,8 @@ static MPI_Request *keep_handles(const MPI_Request requests[], int n, MPI_Reques
     return handles;
 }
 
-static void note_all(const MPI_Request requests[], MPI_Request *handles, int n, const MPI_Request few[FEW]) {
+static void note_all(const MPI_Request requests[], MPI_Request *handles, int n,
+                     const MPI_Request few[FEW]) {
     for (int i = 0; i < n; i++)
         if (handles[i] != MPI_REQUEST_NULL && requests[i] == MPI_REQUEST_NULL)
             note_completed(handles[i]);
@@ -201,7 +203,8 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
     return finish_any(n, requests, index, status);
 }
 
-WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag, MPI_Status *status) {
+WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
+                          MPI_Status *status) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Testany(n, requests, index, flag, status);
     if (L.way == WC_WAY_FAST) {
@@ -222,7 +225,8 @@ WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag, 
 
 /* ---- some ---- */
 
-static int finish_some(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+static int finish_some(int n, MPI_Request requests[], int *done, int indices[],
+                       MPI_Status statuses[]) {
     int rc = MPI_SUCCESS;
     *done = 0;
     for (int i = 0; i < n; i++) {
@@ -247,7 +251,8 @@ static int some_native(bool wait, int n, MPI_Request requests[], int *done, int 
     return rc;
 }
 
-WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices[],
+                           MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitsome(n, requests, done, indices, statuses);
     if (L.way == WC_WAY_FAST)
@@ -262,7 +267,8 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
     return index == MPI_UNDEFINED ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
 }
 
-WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices[], MPI_Status statuses[]) {
+WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices[],
+                           MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Testsome(n, requests, done, indices, statuses);
     if (L.way == WC_WAY_FAST)
@@ -277,7 +283,8 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
 /* ---- looking without completing ---- */
 
 WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
-    wc_request *r = L.way == WC_WAY_OFF || request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
+    wc_request *r =
+        L.way == WC_WAY_OFF || request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
     if (!r)
         return PMPI_Request_get_status(request, flag, status);
     if (L.way == WC_WAY_SLOW)
@@ -288,7 +295,8 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
         return MPI_SUCCESS;
     /* From now on the application may read the buffer, and write it. */
     if (r->inner != MPI_REQUEST_NULL && !r->recv.cancelled && !r->recv.handed)
-        wc_core_handed(&L.core, &r->recv, r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
+        wc_core_handed(&L.core, &r->recv,
+                       r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
                        r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);
     if (status != MPI_STATUS_IGNORE) {
         *status = r->status;
@@ -305,7 +313,8 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
 }
 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
-    wc_request *r = L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    wc_request *r =
+        L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
     if (!r) {
         L.operations -= *request != MPI_REQUEST_NULL;
         return PMPI_Request_free(request);
@@ -319,15 +328,16 @@ WC_EXPORT int MPI_Request_free(MPI_Request *request) {
 }
 
 static int cancel_operation(MPI_Request *request) {
-    /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library cancels sends that
-     * have left; the few that could be are not worth a table of sends. */
+    /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library
+     * cancels sends that have left; the few that could be are not worth a table of sends. */
     if (L.way != WC_WAY_OFF)
         wc_core_forbid(&L.core, WC_REASON_UNSUPPORTED, "MPI_Cancel of a send");
     return PMPI_Cancel(request);
 }
 
 WC_EXPORT int MPI_Cancel(MPI_Request *request) {
-    wc_request *r = L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    wc_request *r =
+        L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
     if (!r)
         return cancel_operation(request);
     if (r->recv.cancelled)

@@ -93,8 +93,8 @@ void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64
     wire->n = n;
     memcpy(wire->counts, counts, n * sizeof *counts);
     MPI_Request request;
-    PMPI_Issend(wire, (int)bytes, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer), L.marker_tag,
-                L.control, &request);
+    PMPI_Issend(wire, (int)bytes, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer),
+                L.marker_tag, L.control, &request);
     wc_port_keep(request, wire);
 }
 
@@ -147,8 +147,8 @@ void wc_control_drain(void) {
 void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine) {
     (void)context;
     reductions[phase].mine = *mine;
-    PMPI_Iallreduce(&reductions[phase].mine, &reductions[phase].all, 1, vote_type, merge_op, L.phases[phase],
-                    &reductions[phase].request);
+    PMPI_Iallreduce(&reductions[phase].mine, &reductions[phase].all, 1, vote_type, merge_op,
+                    L.phases[phase], &reductions[phase].request);
 }
 
 bool wc_control_reduced(void *context, wc_phase phase, wc_vote *result) {

@@ -25,8 +25,8 @@ int64_t wc_layer_now(void) {
 void wc_layer_update(void) {
     if (L.way == WC_WAY_OFF)
         return;
-    bool slow = L.immediate || wc_core_slow(&L.core) || L.core.slots || L.virtual_count || L.cancels ||
-                L.detached;
+    bool slow = L.immediate || wc_core_slow(&L.core) || L.core.slots || L.virtual_count ||
+                L.cancels || L.detached;
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
 }
 
@@ -85,8 +85,9 @@ static bool same_mpi(void) {
 static void start(int thread_level) {
     int *ub, found, size;
     if (!same_mpi()) {
-        fprintf(stderr, "wavecut: this library was built for %s, but the program runs under another MPI: "
-                        "link or preload the libwavecut of its MPI\n",
+        fprintf(stderr,
+                "wavecut: this library was built for %s, but the program runs under another MPI: "
+                "link or preload the libwavecut of its MPI\n",
                 WC_MPI_NAME);
         exit(1); /* on every rank: MPI_Abort would be given a handle of the wrong MPI */
     }
@@ -131,7 +132,8 @@ WC_EXPORT int MPI_Init_thread(int *argc, char ***argv, int required, int *provid
 
 const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config) {
     if (L.way == WC_WAY_OFF)
-        return "MPI is not initialized, or with MPI_THREAD_MULTIPLE, which this version does not support";
+        return "MPI is not initialized, or with MPI_THREAD_MULTIPLE, which this version does not "
+               "support";
     const char *error = wc_control_open(comm);
     if (error)
         return error;
@@ -157,8 +159,8 @@ static void serve(void) {
 }
 
 void wc_layer_leave(void) {
-    /* The highest number that anyone has asked for; the reduction ends when every rank is here, and from then on nobody
-     * begins another attempt. */
+    /* The highest number that anyone has asked for; the reduction ends when every rank is here, and
+     * from then on nobody begins another attempt. */
     wc_core_end(&L.core);
     uint64_t last = 0;
     MPI_Request request;

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rounds of progress after which a receive that was cancelled and isn't complete counts as matched. */
+/* Rounds of progress after which a receive that was cancelled and isn't complete counts as matched.
+ */
 enum { CANCEL_ROUNDS = 1000 };
 
-static wc_request *request_of(wc_recv *r) { return (wc_request *)r; }
+static wc_request *request_of(wc_recv *r) {
+    return (wc_request *)r;
+}
 
 /* ---- packed bytes ---- */
 
@@ -69,7 +72,8 @@ static void pack(void *to, uint64_t bytes, const void *from, int count, MPI_Data
     for (int done = 0; done < count;) {
         int n = count - done < piece ? count - done : piece, position = 0;
         PMPI_Pack((const char *)from + (MPI_Aint)done * extent, n, type,
-                  (char *)to + (uint64_t)done * each, (int)((uint64_t)n * each), &position, MPI_COMM_SELF);
+                  (char *)to + (uint64_t)done * each, (int)((uint64_t)n * each), &position,
+                  MPI_COMM_SELF);
         done += n;
     }
 }
@@ -208,7 +212,8 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
     MPI_Comm handle = wc_comm_from_core(comm)->handle;
     if (handle == MPI_COMM_NULL)
         return false;
-    PMPI_Improbe(source == WC_ANY ? MPI_ANY_SOURCE : source, MPI_ANY_TAG, handle, &flag, &message, &status);
+    PMPI_Improbe(source == WC_ANY ? MPI_ANY_SOURCE : source, MPI_ANY_TAG, handle, &flag, &message,
+                 &status);
     if (!flag)
         return false;
     MPI_Count bytes;
@@ -227,8 +232,8 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
     return true;
 }
 
-/* Cancelled or matched: there is no third end. A cancelled receive stays allocated where the application holds its handle, so
- * that this can't be given to another request. */
+/* Cancelled or matched: there is no third end. A cancelled receive stays allocated where the
+ * application holds its handle, so that this can't be given to another request. */
 static bool take_back(void *context, wc_recv *recv) {
     (void)context;
     wc_request *r = request_of(recv);
@@ -263,7 +268,8 @@ static bool fits(void *context, const wc_recv *recv, const wc_message *m) {
     (void)context;
     const wc_request *r = (const wc_request *)recv;
     uint64_t each = type_bytes(r->type);
-    return each == 0 ? m->bytes == 0 : m->bytes % each == 0 && m->bytes / each <= (uint64_t)r->count;
+    return each == 0 ? m->bytes == 0
+                     : m->bytes % each == 0 && m->bytes / each <= (uint64_t)r->count;
 }
 
 static void receive_into(void *context, wc_recv *recv, wc_message *m) {
@@ -274,8 +280,8 @@ static void receive_into(void *context, wc_recv *recv, wc_message *m) {
     m->handle = NULL;
 }
 
-/* A message from the library's memory to the application's receive: a send to oneself, so that types, lengths and errors
- * are MPI's own affair. */
+/* A message from the library's memory to the application's receive: a send to oneself, so that
+ * types, lengths and errors are MPI's own affair. */
 static void deliver(void *context, wc_recv *recv, wc_message *m) {
     (void)context;
     static int tag;
@@ -327,7 +333,8 @@ static void post_marker_receives(void *context, const wc_comm *comm, int n) {
     c->marker_receives = wc_core_grow(c->marker_receives, (size_t)n * sizeof *c->marker_receives);
     c->marker_count = (size_t)n;
     for (int i = 0; i < n; i++)
-        PMPI_Irecv(NULL, 0, MPI_BYTE, MPI_ANY_SOURCE, L.marker_tag, c->handle, &c->marker_receives[i]);
+        PMPI_Irecv(NULL, 0, MPI_BYTE, MPI_ANY_SOURCE, L.marker_tag, c->handle,
+                   &c->marker_receives[i]);
 }
 
 static size_t take_back_marker_receives(void *context, const wc_comm *comm, int *sources) {

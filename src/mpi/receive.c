@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A handle for a receive that MPI does not know: a receive on the library's own communicator that nothing is sent to. */
+/* A handle for a receive that MPI does not know: a receive on the library's own communicator that
+ * nothing is sent to. */
 static MPI_Request placeholder(void) {
     MPI_Request request;
     PMPI_Irecv(NULL, 0, MPI_BYTE, 0, 0x7FFF + 1, L.self, &request);
     return request;
 }
 
-int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source, int tag,
-                     MPI_Comm comm, bool inside) {
+int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
+                     int tag, MPI_Comm comm, bool inside) {
     wc_mpi_comm *c = wc_comm_of(comm);
     wc_request *r = wc_request_new();
     *r = (wc_request){.recv = {.comm = &c->core,
@@ -117,7 +118,8 @@ static bool probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) 
     return m;
 }
 
-/* One look. While armed the library pulls everything, so that MPI has nothing to show but what comes next. */
+/* One look. While armed the library pulls everything, so that MPI has nothing to show but what
+ * comes next. */
 static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
     *flag = probe_stash(source, tag, comm, status);
     if (*flag || L.core.armed)
@@ -154,13 +156,13 @@ WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) 
 
 /* ---- both at once ---- */
 
-WC_EXPORT int MPI_Sendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest, int sendtag,
-                           void *recvbuf, int recvcount, MPI_Datatype recvtype, int source, int recvtag,
-                           MPI_Comm comm, MPI_Status *status) {
+WC_EXPORT int MPI_Sendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest,
+                           int sendtag, void *recvbuf, int recvcount, MPI_Datatype recvtype,
+                           int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (!c)
-        return PMPI_Sendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount, recvtype, source,
-                             recvtag, comm, status);
+        return PMPI_Sendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
+                             recvtype, source, recvtag, comm, status);
     /* As the standard describes it: a receive and a send that run at once. */
     wc_request *r = NULL;
     MPI_Request send;
@@ -185,10 +187,11 @@ WC_EXPORT int MPI_Sendrecv(const void *sendbuf, int sendcount, MPI_Datatype send
     return wc_request_finish(r, status);
 }
 
-WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag, int source,
-                                   int recvtag, MPI_Comm comm, MPI_Status *status) {
+WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
+                                   int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
     if (L.way == WC_WAY_OFF || !wc_comm_of(comm))
-        return PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm, status);
+        return PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm,
+                                     status);
     int bytes, position = 0;
     int rc = PMPI_Pack_size(count, type, comm, &bytes);
     void *packed = rc == MPI_SUCCESS ? malloc(bytes > 0 ? (size_t)bytes : 1) : NULL;
@@ -196,8 +199,8 @@ WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int 
         return rc != MPI_SUCCESS ? rc : MPI_ERR_NO_MEM;
     rc = PMPI_Pack(buf, count, type, packed, bytes, &position, comm);
     if (rc == MPI_SUCCESS)
-        rc = MPI_Sendrecv(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source, recvtag, comm,
-                          status);
+        rc = MPI_Sendrecv(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source,
+                          recvtag, comm, status);
     free(packed);
     return rc;
 }

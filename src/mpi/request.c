@@ -95,7 +95,9 @@ bool wc_request_ready(wc_request *r) {
     return flag;
 }
 
-static bool is_virtual(const wc_request *r) { return r->handle != r->inner || r->recv.message; }
+static bool is_virtual(const wc_request *r) {
+    return r->handle != r->inner || r->recv.message;
+}
 
 /* The source and tag of what came through the library: MPI saw another message. */
 static void mend_status(const wc_request *r, MPI_Status *status) {
@@ -165,7 +167,8 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
     wc_message_drop(r->recv.message);
     wc_request_release(r);
     if (status != MPI_STATUS_IGNORE) {
-        int error = status->MPI_ERROR; /* single completions leave it alone: MPI 3.1, section 3.2.5 */
+        int error =
+            status->MPI_ERROR; /* single completions leave it alone: MPI 3.1, section 3.2.5 */
         *status = own;
         status->MPI_ERROR = error;
     }

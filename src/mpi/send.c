@@ -14,8 +14,8 @@ int wc_send_wait(MPI_Request *request) {
     }
 }
 
-/* Counts a send on the SLOW way; true if it may not block inside MPI: this rank has taken receives back, so others may be
- * waiting for it to pull. */
+/* Counts a send on the SLOW way; true if it may not block inside MPI: this rank has taken receives
+ * back, so others may be waiting for it to pull. */
 static bool note_slow(int to, int tag, MPI_Comm comm) {
     wc_layer_touch();
     wc_mpi_comm *c = wc_comm_of(comm);
@@ -38,11 +38,15 @@ static inline bool note(int to, int tag, MPI_Comm comm) {
     return false;
 }
 
-static void note_synchronous(void) { L.core.sync_used = true; }
+static void note_synchronous(void) {
+    L.core.sync_used = true;
+}
 
-/* An operation whose request is not a receive's. PROC_NULL's are counted as well: their handles are as useless after a
- * restart as others. */
-static inline void note_operation(void) { L.operations++; }
+/* An operation whose request is not a receive's. PROC_NULL's are counted as well: their handles are
+ * as useless after a restart as others. */
+static inline void note_operation(void) {
+    L.operations++;
+}
 
 #define SEND_ARGS const void *buf, int count, MPI_Datatype type, int dest, int tag, MPI_Comm comm
 
@@ -65,7 +69,8 @@ WC_EXPORT int MPI_Ssend(SEND_ARGS) {
     return PMPI_Ssend(buf, count, type, dest, tag, comm);
 }
 
-/* A ready send may be a standard one (MPI 3.1, section 3.4), and must be: its receive may have been taken back. */
+/* A ready send may be a standard one (MPI 3.1, section 3.4), and must be: its receive may have been
+ * taken back. */
 WC_EXPORT int MPI_Rsend(SEND_ARGS) {
     if (note(dest, tag, comm)) {
         MPI_Request request;
@@ -107,7 +112,8 @@ WC_EXPORT int MPI_Ibsend(SEND_ARGS, MPI_Request *request) {
     return PMPI_Ibsend(buf, count, type, dest, tag, comm, request);
 }
 
-/* Detaching a buffer waits for its messages, which may wait for a peer that waits for this rank to pull. */
+/* Detaching a buffer waits for its messages, which may wait for a peer that waits for this rank to
+ * pull. */
 WC_EXPORT int MPI_Buffer_detach(void *buffer, int *size) {
     if (L.way == WC_WAY_SLOW)
         wc_core_native_begin(&L.core);

@@ -95,7 +95,8 @@ static void finished(const wc_vote *outcome) {
     wc_trigger_finished(outcome, wc_layer_now());
 }
 
-/* Collective. `mark`: leave the mark of a finished run, when all snapshots are done and before any rank goes on. */
+/* Collective. `mark`: leave the mark of a finished run, when all snapshots are done and before any
+ * rank goes on. */
 static void stop(bool mark, wc_error *error) {
     R.phase = WC_RUN_FINISHED;
     wc_layer_leave();

@@ -123,6 +123,11 @@ static void verify_message(wc_verification *v, const wc_message_row *m) {
         v->counter_count ? bsearch(&key, v->counters, v->counter_count, sizeof key, by_channel)
                          : NULL;
     wc_error what;
+    if (!has_comm(v, m->comm))
+        note_failure(v,
+                     "a message from rank %u to rank %u is on communicator %016" PRIx64
+                     ", which is not in /communicators",
+                     m->source, m->destination, m->comm);
     if (!channel)
         note_failure(v,
                      "a message from rank %u to rank %u is in flight on a channel that is not in "
@@ -131,11 +136,6 @@ static void verify_message(wc_verification *v, const wc_message_row *m) {
     else if (v->in_flight[channel - v->counters]++ != m->sequence)
         note_failure(v, "message %" PRIu64 " from rank %u to rank %u is out of order", m->sequence,
                      m->source, m->destination);
-    if (!has_comm(v, m->comm))
-        note_failure(v,
-                     "a message from rank %u to rank %u is on communicator %016" PRIx64
-                     ", which is not in /communicators",
-                     m->source, m->destination, m->comm);
     accept(v, wc_reader_payload(v->reader, m, NULL, &what), &what);
     v->verdict.messages++;
     count_bytes(v, m->bytes);
