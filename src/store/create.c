@@ -233,7 +233,9 @@ static wc_status take_space(wc_store_file *f, wc_error *error) {
             return wc_error_set(error, WC_ERR_IO, "%.250s: HDF5 put a dataset behind its end",
                                 f->path);
     }
-    int cause;
+    int cause = f->driver.failure;
+    if (cause)
+        return no_space(f, size, cause, error);
     do
         cause = posix_fallocate(f->fd, (off_t)f->size, (off_t)(size - f->size));
     while (cause == EINTR);
@@ -281,12 +283,11 @@ static wc_status make_file(wc_store_file *f, wc_error *error) {
 }
 
 static wc_status start_hdf5(wc_store_file *f, wc_error *error) {
-    char name[32];
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = wc_layout_access();
-    wc_layout_fd_name(f->fd, name, sizeof name);
+    f->driver = (wc_driver){.fd = f->fd};
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = wc_layout_access(&f->driver);
     /* The attributes stay in the root's header: a simpler file. */
     if (creation >= 0 && access >= 0 && H5Pset_attr_phase_change(creation, 64, 0) >= 0)
-        f->h5 = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
+        f->h5 = H5Fcreate(f->path, H5F_ACC_TRUNC, creation, access);
     H5Pclose(access);
     H5Pclose(creation);
     return f->h5 >= 0 ? WC_OK : hdf5_failed(f, "the file", error);

@@ -4,14 +4,16 @@
 #define WC_STORE_FILE_H
 
 #include "directory.h"
+#include "driver.h"
 #include "trailer.h"
 
 #include <hdf5.h>
 
 struct wc_store_file {
-    int dir;       /* everything is done relative to it */
-    int fd;        /* holds the writer's lock as long as it is open */
-    hid_t h5;      /* negative: not open */
+    int dir;  /* everything is done relative to it */
+    int fd;   /* holds the writer's lock as long as it is open */
+    hid_t h5; /* negative: not open */
+    wc_driver driver;
     uint64_t size; /* space that has been taken */
     wc_extents extents;
     char *path; /* of the .partial */

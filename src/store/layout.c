@@ -213,11 +213,11 @@ bool wc_layout_type_of(hid_t type, wc_type *found) {
 
 /* ---- HDF5's ways ---- */
 
-hid_t wc_layout_access(void) {
+hid_t wc_layout_access(wc_driver *driver) {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0)
         return -1;
-    if (H5Pset_fapl_sec2(access) >= 0 && H5Pset_file_locking(access, 0, 1) >= 0 &&
+    if (wc_driver_set(access, driver) &&
         H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
         H5Pset_alignment(access, 4096, 4096) >= 0)
         return access;
@@ -244,8 +244,4 @@ void wc_layout_cause(char *text, size_t size) {
     const char *innermost = NULL;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &innermost);
     snprintf(text, size, "%s", innermost ? innermost : "no reason given");
-}
-
-void wc_layout_fd_name(int fd, char *name, size_t size) {
-    snprintf(name, size, "/proc/self/fd/%d", fd);
 }

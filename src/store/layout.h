@@ -4,6 +4,7 @@
 #ifndef WC_STORE_LAYOUT_H
 #define WC_STORE_LAYOUT_H
 
+#include "driver.h"
 #include "store.h"
 
 #include <hdf5.h>
@@ -32,8 +33,8 @@ hid_t wc_layout_text(size_t bytes); /* of fixed length, UTF-8, padded with zeros
 /* Which type is it? False: none that Wavecut writes. */
 bool wc_layout_type_of(hid_t type, wc_type *found);
 
-/* How HDF5 opens a file here: plain POSIX I/O, no locks, the format of 1.8. */
-hid_t wc_layout_access(void);
+/* How HDF5 opens a file here: through `driver`, in the format of 1.8. Negative: failed. */
+hid_t wc_layout_access(wc_driver *driver);
 
 /* a * b, false on overflow. */
 static inline bool wc_multiply(uint64_t a, uint64_t b, uint64_t *product) {
@@ -54,9 +55,5 @@ void wc_quiet_end(const wc_quiet *quiet);
 
 /* The innermost entry of HDF5's error stack, into `text`. */
 void wc_layout_cause(char *text, size_t size);
-
-/* HDF5 opens by name only; this is the name of a descriptor, so that it opens the very file that
- * was checked. */
-void wc_layout_fd_name(int fd, char *name, size_t size);
 
 #endif

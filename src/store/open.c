@@ -328,13 +328,12 @@ static wc_status scan_file(wc_reader *r, hid_t file, wc_error *error) {
 }
 
 wc_status wc_reader_scan(wc_reader *r, wc_error *error) {
-    char name[32];
+    wc_driver driver = {.fd = r->fd, .discard = true};
     wc_status status;
     wc_quiet quiet;
     wc_quiet_begin(&quiet);
-    hid_t access = wc_layout_access();
-    wc_layout_fd_name(r->fd, name, sizeof name);
-    hid_t file = access >= 0 ? H5Fopen(name, H5F_ACC_RDONLY, access) : -1;
+    hid_t access = wc_layout_access(&driver);
+    hid_t file = access >= 0 ? H5Fopen(r->path, H5F_ACC_RDONLY, access) : -1;
     if (file >= 0) {
         status = scan_file(r, file, error);
         H5Fclose(file);

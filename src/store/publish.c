@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,15 +31,15 @@ static void free_file(wc_store_file *f) {
 void wc_store_abandon(wc_store_file *f) {
     wc_quiet quiet;
     wc_quiet_begin(&quiet);
-    /* Gives the space back at once, whoever still has the file open, and lets HDF5 close it on a
-     * full disk. */
-    if (f->fd >= 0 && ftruncate(f->fd, 0) < 0)
-        errno = 0;
+    f->driver.discard = true;
     if (f->h5 >= 0)
         H5Fclose(f->h5);
     wc_quiet_end(&quiet);
     if (f->fd >= 0 && wc_file_is_ours(f, f->partial))
         unlinkat(f->dir, f->partial, 0);
+    /* Gives the space back now, whoever still has the file open. */
+    if (f->fd >= 0 && ftruncate(f->fd, 0) < 0)
+        errno = 0;
     free_file(f);
 }
 
@@ -58,6 +59,9 @@ static wc_status close_hdf5(wc_store_file *f, wc_error *error) {
         return hdf5_failed(f, "mark it complete", error);
     herr_t closed = H5Fclose(f->h5);
     f->h5 = -1;
+    if (f->driver.failure)
+        return wc_error_set(error, WC_ERR_IO, "%.300s: its metadata can't be written: %s", f->path,
+                            strerror(f->driver.failure));
     return closed >= 0 ? WC_OK : hdf5_failed(f, "close it", error);
 }
 
@@ -85,8 +89,10 @@ static int rename_new(int dir, const char *from, const char *to) {
         return 0;
     if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
         return -1;
-    if (linkat(dir, from, dir, to, 0) == 0)
-        return unlinkat(dir, from, 0);
+    if (linkat(dir, from, dir, to, 0) == 0) {
+        unlinkat(dir, from, 0); /* the snapshot is there; a second name is removed as stale later */
+        return 0;
+    }
     if (errno == EEXIST)
         return -1;
     if (fstatat(dir, to, &s, AT_SYMLINK_NOFOLLOW) == 0) {

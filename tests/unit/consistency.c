@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Verification finds a snapshot that is whole, with all hashes right, and still no consistent cut.
+ */
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    job_mistake mistake;
+    const char *words;
+} rows[] = {{JOB_LOSES_A_MESSAGE, "1 messages are in flight from rank 2 to rank 1, and 0"},
+            {JOB_MISCOUNTS, "no consistent cut: rank 0 has sent 9 messages to rank 1"},
+            {JOB_UNKNOWN_COMM, "communicator 0000000000003333"},
+            {JOB_OVERLAPS, "/index/field: rank 1 begins at element 2799"},
+            {JOB_OUTSIDE_PAYLOAD, "outside /channels/payload"},
+            {JOB_WRONG_ORDER, "out of order"},
+            {JOB_OUTSIDE_ARRAY, "/index/particles: rank 2 begins at element 18446744073709551605"},
+            {JOB_UNKNOWN_MEMBER, "/communicator_members"}};
+
+_Static_assert(sizeof rows / sizeof *rows == JOB_MISTAKES - 1, "each mistake has its row");
+
+static void mistakes_are_found(void **state) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char path[PATH_MAX];
+        wc_error error = {WC_OK, ""};
+        job_write(*state, i + 1, 5, rows[i].mistake);
+        job_path(*state, i + 1, path);
+        wc_status status = job_restore(path, 5, &error);
+        if (status != WC_ERR_DAMAGED || !strstr(error.text, rows[i].words))
+            fail_msg("mistake %d: status %d: \"%s\" does not say \"%s\"", rows[i].mistake, status,
+                     error.text, rows[i].words);
+    }
+}
+
+/* What a restarting rank reads is checked there too, without a verification before. */
+static void reading_checks_too(void **state) {
+    char path[PATH_MAX];
+    wc_error error = {WC_OK, ""};
+    wc_reader *r;
+    wc_index_row row;
+    wc_message_row *messages;
+    size_t n;
+    job_write(*state, 1, 5, JOB_OUTSIDE_ARRAY);
+    job_path(*state, 1, path);
+    assert_int_equal(wc_reader_open(path, &r, &error), WC_OK);
+    const wc_array *arrays;
+    size_t narrays = wc_reader_arrays(r, &arrays), i = 0;
+    while (strcmp(arrays[i].name, "particles") != 0)
+        i++;
+    assert_int_equal(wc_reader_index(r, i, 2, &row, &error), WC_ERR_DAMAGED);
+    assert_int_equal(wc_reader_extent(r, i, 2, NULL, &error), WC_ERR_DAMAGED);
+    assert_int_equal(wc_reader_index(r, i, JOB_RANKS, &row, &error), WC_ERR_ARGUMENT);
+    assert_int_equal(wc_reader_index(r, narrays, 0, &row, &error), WC_ERR_ARGUMENT);
+    wc_reader_close(r);
+
+    job_write(*state, 2, 5, JOB_OUTSIDE_PAYLOAD);
+    job_path(*state, 2, path);
+    assert_int_equal(wc_reader_open(path, &r, &error), WC_OK);
+    assert_int_equal(wc_reader_messages(r, &messages, &n, &error), WC_OK);
+    assert_int_equal(wc_reader_payload(r, &messages[0], NULL, &error), WC_ERR_DAMAGED);
+    free(messages);
+    wc_reader_close(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, job_directory, job_remove_directory)
+        TEST(mistakes_are_found), TEST(reading_checks_too)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
