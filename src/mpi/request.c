@@ -78,7 +78,8 @@ size_t wc_request_list(wc_recv **list, size_t room) {
             list[found++] = &L.table[i]->recv;
     if (L.inside)
         list[found++] = &L.inside->recv;
-    qsort(list, n, sizeof *list, by_order);
+    if (n > 0)
+        qsort(list, n, sizeof *list, by_order);
     return n;
 }
 
