@@ -20,10 +20,13 @@ static bool is_foreign(char *const *paths, size_t count) {
 }
 
 static void give_up_rights(void) {
-    const struct rlimit none = {0, 0}, memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
+    const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     setrlimit(RLIMIT_NPROC, &none);
+#ifndef __SANITIZE_ADDRESS__ /* which maps more than any limit allows */
+    const struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
     setrlimit(RLIMIT_AS, &memory);
+#endif
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 

@@ -178,6 +178,13 @@ static void full_disk(void **state) {
     if (small == WC_OK)
         wc_store_abandon(file);
     char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/rest", (char *)*state); /* now not a single byte is free */
+    int fd = open(path, O_WRONLY | O_CREAT, 0666);
+    for (off_t at = 0; posix_fallocate(fd, at, 4096) == 0; at += 4096)
+        ;
+    close(fd);
+    wc_error none = {WC_OK, ""};
+    wc_status nothing = try_create(*state, 2, 1, &file, &none);
     job_path(*state, 1, path);
     wc_error old = {WC_OK, ""};
     wc_status kept = job_restore(path, 5, &old);
@@ -187,6 +194,7 @@ static void full_disk(void **state) {
     expect_words(&error, "needs 8");
     assert_true(gone);
     assert_int_equal(small, WC_OK);
+    assert_int_equal(nothing, WC_ERR_IO);
     assert_int_equal(kept, WC_OK);
 }
 
