@@ -163,6 +163,27 @@ static void file_size_limit(void **state) {
     assert_false(exists(*state, "wavecut-000001.h5.partial"));
 }
 
+/* The last writes fail, when all data are there. HDF5 must not leave anything that crashes at exit.
+ */
+static void commit_fails(void **state) {
+    struct rlimit before, limit;
+    wc_error error = {WC_OK, ""};
+    wc_store_file *file = job_prepare(*state, 1, 5, JOB_NO_MISTAKE);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 64;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    wc_status status = wc_store_publish(file, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(status, WC_ERR_IO);
+    expect_words(&error, "metadata can't be written");
+    assert_false(exists(*state, "wavecut-000001.h5.partial"));
+    assert_false(exists(*state, "wavecut-000001.h5"));
+    job_write(*state, 1, 5, JOB_NO_MISTAKE);
+}
+
 static void full_disk(void **state) {
     wc_error error = {WC_OK, ""};
     wc_store_file *file;
@@ -219,6 +240,7 @@ int main(void) {
         TEST(links_are_not_followed),
         TEST(bad_shapes),
         TEST(file_size_limit),
+        TEST(commit_fails),
         TEST(full_disk),
         TEST(missing_directory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
