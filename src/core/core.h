@@ -2,20 +2,23 @@
 /*
  * The snapshot protocol for one rank: a state machine without MPI, I/O, clock or globals.
  *
- * What happens comes in as calls (events); what is to be done goes out through wc_port. Times are passed in.
+ * What happens comes in as calls (events); what is to be done goes out through wc_port. Times are
+ * passed in.
  *
- *   IDLE ──request heard──▶ AGREEING ──agreed──▶ AGREED ──record──▶ RECORDED ──A──▶ CLOSING ──B──▶ SETTLING
- *    ▲                          │void                                                   │A void     │all here
- *    ├──────────────────────────┴───────────────────────────────────────────────────────┘           ▼
- *    └──────────────────────────────────────── COMMITTING ◀──wc_core_durable──────────────────── WRITING
+ *   IDLE ──request heard──▶ AGREEING ──agreed──▶ AGREED ──record──▶ RECORDED ──A──▶ CLOSING ──B──▶
+ * SETTLING ▲                          │void                                                   │A
+ * void     │all here
+ *    ├──────────────────────────┴───────────────────────────────────────────────────────┘ ▼
+ *    └──────────────────────────────────────── COMMITTING ◀──wc_core_durable────────────────────
+ * WRITING
  *
  * A rank that can't give a valid record walks the same way with `vote` void.
  *
  * Invariants (asserted where they are named):
- *   I1  every rank enters AGREE, A, B and COMMIT of an attempt once each, in this order; A void ends the attempt after B
- *   I2  a channel that was used before the record is marked before anything is sent on it after the record
- *   I3  the cut of an attempt holds only messages handed to the application after the record
- *   I4  no receive is in the software queue while the rank is not armed
+ *   I1  every rank enters AGREE, A, B and COMMIT of an attempt once each, in this order; A void
+ * ends the attempt after B I2  a channel that was used before the record is marked before anything
+ * is sent on it after the record I3  the cut of an attempt holds only messages handed to the
+ * application after the record I4  no receive is in the software queue while the rank is not armed
  *   I5  a held message is never handed over before the rank has recorded or given up
  *   I6  state changes only in set_state (frame.c)
  */
@@ -49,7 +52,8 @@ typedef struct wc_pulled {
     int source, tag;
     uint64_t bytes;
     bool marker;  /* already received; nothing else to do */
-    void *handle; /* of a message: the port's, passed to receive_into, receive_aside or taken by the port */
+    void *handle; /* of a message: the port's, passed to receive_into, receive_aside or taken by the
+                     port */
 } wc_pulled;
 
 /* What the core asks of its surroundings. No call may call back into the core except where said. */
@@ -57,7 +61,8 @@ typedef struct wc_port {
     void *context;
 
     /* the frame */
-    void (*spread)(void *context, uint64_t attempt, int except); /* to tree neighbours but `except` (-1: all) */
+    void (*spread)(void *context, uint64_t attempt,
+                   int except); /* to tree neighbours but `except` (-1: all) */
     void (*enter)(void *context, wc_phase phase, const wc_vote *mine);
     bool (*reduced)(void *context, wc_phase phase, wc_vote *result); /* true once, when complete */
 
@@ -68,41 +73,51 @@ typedef struct wc_port {
     void (*send_counts)(void *context, const wc_comm *comm, int peer, uint64_t attempt,
                         const wc_tag_count *counts, size_t n);
     void (*send_marker)(void *context, const wc_comm *comm, int peer);
-    bool (*markers_received)(void *context); /* all counts and markers sent so far have been received */
+    bool (*markers_received)(
+        void *context); /* all counts and markers sent so far have been received */
 
     /* the record and what follows */
     wc_reason (*may_record)(void *context, int *peer, int *tag, const char **text); /* NONE: yes */
     void (*record)(void *context);       /* copies protected state */
     void (*all_recorded)(void *context); /* A is complete and valid: the state may be written */
     void (*settled)(void *context, bool valid); /* the cut is complete, or never will be */
-    void (*finished)(void *context, const wc_vote *outcome); /* the attempt is over; void_rank -1: committed */
+    void (*finished)(void *context,
+                     const wc_vote *outcome); /* the attempt is over; void_rank -1: committed */
 
     /* native receives */
-    size_t (*native_receives)(void *context, wc_recv **list, size_t room); /* posting order; returns how many there are */
-    bool (*complete)(void *context, wc_recv *r);       /* its data are in the application's buffer */
-    wc_message *(*copy)(void *context, wc_recv *r);    /* of a complete receive: packed; NULL: part of a datatype */
+    size_t (*native_receives)(void *context, wc_recv **list,
+                              size_t room);      /* posting order; returns how many there are */
+    bool (*complete)(void *context, wc_recv *r); /* its data are in the application's buffer */
+    wc_message *(*copy)(void *context,
+                        wc_recv *r); /* of a complete receive: packed; NULL: part of a datatype */
 
     /* pulling */
     bool (*pull)(void *context, const wc_comm *comm, int source, wc_pulled *pulled);
     bool (*take_back)(void *context, wc_recv *r); /* true: cancelled; false: MPI has matched it */
     void (*post)(void *context, wc_recv *r);      /* gives it (back) to MPI */
-    bool (*fits)(void *context, const wc_recv *r, const wc_message *m); /* whole elements, room enough */
-    void (*receive_into)(void *context, wc_recv *r, wc_message *m); /* m's handle into the application's buffer */
-    void (*deliver)(void *context, wc_recv *r, wc_message *m);      /* m's data into the application's buffer */
-    void (*receive_aside)(void *context, wc_message *m);            /* m's handle into m->data; sets m->arriving */
-    bool (*arrived)(void *context, wc_message *m);                  /* tests m->arriving */
+    bool (*fits)(void *context, const wc_recv *r,
+                 const wc_message *m); /* whole elements, room enough */
+    void (*receive_into)(void *context, wc_recv *r,
+                         wc_message *m); /* m's handle into the application's buffer */
+    void (*deliver)(void *context, wc_recv *r,
+                    wc_message *m); /* m's data into the application's buffer */
+    void (*receive_aside)(void *context,
+                          wc_message *m);          /* m's handle into m->data; sets m->arriving */
+    bool (*arrived)(void *context, wc_message *m); /* tests m->arriving */
     void (*post_marker_receives)(void *context, const wc_comm *comm, int n);
-    size_t (*take_back_marker_receives)(void *context, const wc_comm *comm, int *sources); /* [size] those received */
+    size_t (*take_back_marker_receives)(void *context, const wc_comm *comm,
+                                        int *sources); /* [size] those received */
 } wc_port;
 
 typedef struct wc_core_config {
-    int rank, ranks;       /* in the job */
+    int rank, ranks; /* in the job */
     bool immediate;
-    bool requests_allowed; /* requests outstanding at a record don't void: only for protected ones and tests */
+    bool requests_allowed; /* requests outstanding at a record don't void: only for protected ones
+                              and tests */
     int64_t timeout_ns;    /* a cut that can't be completed for so long is void */
     int64_t patience_ns;   /* aligned: messages missing for so long are pulled */
     size_t max_streams;
-    size_t max_stash;      /* pulled without need */
+    size_t max_stash; /* pulled without need */
     /* deliberate faults, only set in builds made for tests */
     bool break_stash, break_markers, break_take_back, break_order, break_carry;
 } wc_core_config;
@@ -111,67 +126,70 @@ struct wc_core {
     wc_port port;
     wc_core_config config;
     wc_state state;
-    int64_t now;        /* as last told */
-    int64_t entered_at; /* when the state was entered */
-    uint64_t finished;  /* number of the last finished attempt */
-    uint64_t attempt;   /* under way, or finished */
-    uint64_t heard;     /* highest number asked for */
-    bool asked;         /* this rank asked for the attempt that comes next */
-    bool ending;        /* no attempt is begun here any more */
+    int64_t now;         /* as last told */
+    int64_t entered_at;  /* when the state was entered */
+    uint64_t finished;   /* number of the last finished attempt */
+    uint64_t attempt;    /* under way, or finished */
+    uint64_t heard;      /* highest number asked for */
+    bool asked;          /* this rank asked for the attempt that comes next */
+    bool ending;         /* no attempt is begun here any more */
     wc_reason forbidden; /* no attempt can succeed on this rank any more */
     const char *forbidden_text;
-    bool sync_used;     /* this rank has used synchronous sends */
-    bool sync_sends;    /* some rank has, as agreed */
-    wc_vote vote;       /* this rank's, in this attempt; after A and B, everybody's where it was not void */
-    int initiator;      /* lowest rank that asked for this attempt */
-    bool b_entered;     /* CLOSING: own markers are received */
-    bool written;       /* A was valid, so every rank writes */
+    bool sync_used;  /* this rank has used synchronous sends */
+    bool sync_sends; /* some rank has, as agreed */
+    wc_vote
+        vote; /* this rank's, in this attempt; after A and B, everybody's where it was not void */
+    int initiator;  /* lowest rank that asked for this attempt */
+    bool b_entered; /* CLOSING: own markers are received */
+    bool written;   /* A was valid, so every rank writes */
     uint64_t names_hash;
 
     /* counting */
     wc_comm *comms;
-    uint32_t next_comm_id;
     wc_streams in_streams, out_streams;
     wc_channels in, out;
     int64_t step, agreed_step, lookahead, asked_step;
-    bool logging; /* hand-overs may belong to the cut */
+    bool logging;                       /* hand-overs may belong to the cut */
     struct wc_slot *slots, **slots_end; /* receives whose position waits for wildcards */
     size_t wild;                        /* wildcards among them that are not complete */
 
     /* pulling */
     bool armed;
-    bool recordable;   /* nothing but the call in progress has come since the safe point */
-    bool wanting;      /* a receive or probe waits */
-    bool outside;      /* inside a call that blocks in MPI: the queue is native */
-    unsigned polls;    /* fruitless, while messages are held */
+    bool recordable; /* nothing but the call in progress has come since the safe point */
+    bool wanting;    /* a receive or probe waits */
+    bool outside;    /* inside a call that blocks in MPI: the queue is native */
+    unsigned polls;  /* fruitless, while messages are held */
     wc_recv *soft, **soft_end;
     wc_message *stash, **stash_end;
     size_t stashed, held;
-    wc_recv **bound;   /* receives whose message is held, arriving, or to be copied when complete */
+    wc_recv **bound; /* receives whose message is held, arriving, or to be copied when complete */
     size_t bound_count, bound_room;
 
-    uint64_t pulled;   /* messages pulled: their order in the cut */
+    uint64_t pulled; /* messages pulled: their order in the cut */
     wc_messages cut; /* channel state of this attempt, in channel order per channel */
 };
 
 void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *config);
 void wc_core_free(wc_core *core);
 
-/* Makes a communicator known; it belongs to the caller, who removes it when nothing refers to it. */
+/* Makes a communicator known; it belongs to the caller, and stays until the end.
+ */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
-void wc_core_remove_comm(wc_core *core, wc_comm *comm);
-bool wc_core_comm_busy(const wc_core *core, const wc_comm *comm); /* has messages or receives in the library */
+bool wc_core_comm_busy(const wc_core *core,
+                       const wc_comm *comm); /* has messages or receives in the library */
 
 /* ---- the frame ---- */
 
-void wc_core_request(wc_core *core);                             /* this rank asks */
-void wc_core_hear(wc_core *core, uint64_t attempt, int from);    /* a neighbour has asked */
+void wc_core_request(wc_core *core);                          /* this rank asks */
+void wc_core_hear(wc_core *core, uint64_t attempt, int from); /* a neighbour has asked */
 void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts, size_t n);
 void wc_core_progress(wc_core *core, int64_t now);
 void wc_core_safepoint(wc_core *core, int64_t now);
-void wc_core_durable(wc_core *core, wc_reason reason, const char *text); /* WRITING is over; NONE: durable */
-void wc_core_end(wc_core *core);                                 /* no safe point will come any more */
-void wc_core_forbid(wc_core *core, wc_reason reason, const char *text); /* from now on; `text` is static */
+void wc_core_durable(wc_core *core, wc_reason reason,
+                     const char *text); /* WRITING is over; NONE: durable */
+void wc_core_end(wc_core *core);        /* no safe point will come any more */
+void wc_core_forbid(wc_core *core, wc_reason reason,
+                    const char *text); /* from now on; `text` is static */
 void wc_core_void(wc_core *core, wc_reason reason, int peer, int tag, const char *text);
 
 /* This rank is at a safe point: a record can be taken until something else is done. */
@@ -180,14 +198,17 @@ static inline void wc_core_step(wc_core *core) {
     core->recordable = true;
 }
 
-static inline bool wc_core_busy(const wc_core *core) { return core->state != WC_STATE_IDLE; }
+static inline bool wc_core_busy(const wc_core *core) {
+    return core->state != WC_STATE_IDLE;
+}
 
 /* Must calls take the slow path? Nothing is armed, logged or stashed on the fast one. */
 static inline bool wc_core_slow(const wc_core *core) {
     return core->armed || core->logging || core->stash || core->bound_count;
 }
 
-/* One used channel to this rank as the cut has it, between settled and finished. Returns how many there are. */
+/* One used channel to this rank as the cut has it, between settled and finished. Returns how many
+ * there are. */
 typedef struct wc_channel_count {
     wc_comm *comm;
     int source;
@@ -211,10 +232,12 @@ static inline wc_stream *wc_core_in(wc_core *core, wc_comm *comm, int peer, int 
 /* Before a send while an attempt is under way in an immediate program: the lazy marker. */
 void wc_core_before_send(wc_core *core, wc_comm *comm, int peer);
 
-/* A receive begins. False: post it natively (state NATIVE). True: the core has it (SOFT, BOUND or FILLING). */
+/* A receive begins. False: post it natively (state NATIVE). True: the core has it (SOFT, BOUND or
+ * FILLING). */
 bool wc_core_receive(wc_core *core, wc_recv *r);
 
-/* Its data are handed over: from `source`, with `tag`. Call before the application can change the buffer, and once. */
+/* Its data are handed over: from `source`, with `tag`. Call before the application can change the
+ * buffer, and once. */
 void wc_core_handed(wc_core *core, wc_recv *r, int source, int tag);
 
 /* The application cancels: true if the receive was in the software queue and is out of it now. */
@@ -228,12 +251,10 @@ void wc_core_slot(wc_core *core, wc_recv *r);
 
 /* Every receive, when posted natively: gives it its position in its stream. */
 static inline void wc_core_posted(wc_core *core, wc_recv *r) {
-    if (core->config.immediate)
-        return;
-    if (__builtin_expect(r->stream && !core->wild && !core->slots, 1))
-        r->index = ++r->stream->posted;
-    else
+    if (!core->config.immediate && (!r->stream || core->wild || core->slots))
         wc_core_slot(core, r);
+    else if (r->stream)
+        r->index = r->stream->handed + (uint64_t)++r->stream->open;
 }
 
 /* The first message in the library's hands that matches, for probes. NULL: none. */
@@ -249,7 +270,9 @@ void wc_core_starved(wc_core *core);
 void wc_core_native_begin(wc_core *core);
 void wc_core_native_end(wc_core *core);
 
-/* A message of the snapshot that the run was restarted from: it goes to the end of the stash. Takes `data`. */
-void wc_core_restore_message(wc_core *core, wc_comm *comm, int source, int tag, void *data, uint64_t bytes);
+/* A message of the snapshot that the run was restarted from: it goes to the end of the stash. Takes
+ * `data`. */
+void wc_core_restore_message(wc_core *core, wc_comm *comm, int source, int tag, void *data,
+                             uint64_t bytes);
 
 #endif

@@ -45,7 +45,7 @@ static void resolve(wc_core *core) {
             at = &s->next;
             continue;
         }
-        uint64_t index = ++s->stream->posted;
+        uint64_t index = s->stream->handed + (uint64_t)++s->stream->open;
         if (s->message && !s->message->index)
             s->message->index = index;
         if (s->recv) {
@@ -121,24 +121,27 @@ void wc_counted_handed(wc_core *core, wc_recv *r, wc_stream *stream) {
 }
 
 /* A cancelled receive took nothing: those posted after it move up. */
+static void move_up(wc_core *core, const wc_recv *r) {
+    size_t n = core->port.native_receives(core->port.context, NULL, 0);
+    wc_recv **list = wc_core_alloc(n * sizeof *list);
+    core->port.native_receives(core->port.context, list, n);
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->stream == r->stream && list[i]->index > r->index)
+            list[i]->index--;
+    free(list);
+}
+
 void wc_core_forget(wc_core *core, wc_recv *r) {
-    if (core->config.immediate)
-        return;
     if (r->slotted) {
         if (!r->stream)
             core->wild--;
         free_slot(core, slot_of(core, r));
         r->slotted = false;
         resolve(core);
-    } else if (r->index) {
-        size_t n = core->port.native_receives(core->port.context, NULL, 0);
-        wc_recv **list = wc_core_alloc(n * sizeof *list);
-        core->port.native_receives(core->port.context, list, n);
-        for (size_t i = 0; i < n; i++)
-            if (list[i]->stream == r->stream && list[i]->index > r->index)
-                list[i]->index--;
-        r->stream->posted--;
-        free(list);
+    } else if (r->stream) {
+        r->stream->open--;
+        if (r->index)
+            move_up(core, r);
     }
 }
 
@@ -242,7 +245,7 @@ static void pull_missing(wc_core *core, const wc_stream *s) {
         wc_stream *its = wc_core_in(core, s->comm, p.source, p.tag);
         core->port.receive_aside(context, m);
         /* What is unexpected comes after what receives have taken and what the stash holds. */
-        if (its->posted + its->stashed < its->known) {
+        if (its->handed + (uint64_t)its->open + its->stashed < its->known) {
             m->in_cut = true;
             m->order = UINT64_MAX;
             its->in_cut++;

@@ -23,8 +23,8 @@ static void set_state(wc_core *core, wc_state state) {
 
 void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *config) {
     *core = (wc_core){.port = *port, .config = *config, .lookahead = 2};
-    wc_streams_init(&core->in_streams);
-    wc_streams_init(&core->out_streams);
+    wc_streams_init(&core->in_streams, WC_IN);
+    wc_streams_init(&core->out_streams, WC_OUT);
     core->soft_end = &core->soft;
     core->stash_end = &core->stash;
     core->slots_end = &core->slots;
@@ -46,7 +46,7 @@ void wc_core_free(wc_core *core) {
 }
 
 void wc_core_add_comm(wc_core *core, wc_comm *comm) {
-    comm->id = ++core->next_comm_id;
+    wc_streams_forget(comm);
     comm->next = NULL;
     wc_comm **end = &core->comms;
     while (*end)
@@ -112,7 +112,7 @@ void wc_core_hear(wc_core *core, uint64_t attempt, int from) {
 }
 
 static bool in_settled(const wc_stream *s) {
-    return s->handed == s->known && (!s->posted || s->posted == s->handed) && !s->stashed;
+    return s->handed == s->known && !s->open && !s->stashed;
 }
 
 static bool out_settled(const wc_stream *s) {

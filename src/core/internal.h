@@ -13,7 +13,8 @@ void wc_frame_record(wc_core *core);
 bool wc_cut_arrived(wc_core *core); /* every byte of the cut is here */
 
 /* counted.c */
-bool wc_counted_logs(const wc_core *core, const wc_recv *r);     /* may what it received belong to the cut? */
+bool wc_counted_logs(const wc_core *core,
+                     const wc_recv *r); /* may what it received belong to the cut? */
 void wc_counted_log(wc_core *core, wc_recv *r, wc_stream *stream); /* copies it into the cut */
 void wc_counted_handed(wc_core *core, wc_recv *r, wc_stream *stream);
 void wc_counted_record(wc_core *core);

@@ -7,13 +7,14 @@
 
 #include "stream.h"
 
-/* A message that was pulled out of MPI, copied at its hand-over, or brought back by a restart. Counted: the stash, a
- * receive and the cut may hold it at once. */
+/* A message that was pulled out of MPI, copied at its hand-over, or brought back by a restart.
+ * Counted: the stash, a receive and the cut may hold it at once. */
 typedef struct wc_message {
     wc_comm *comm;
     int source, tag;
     uint64_t bytes;
-    void *data;     /* packed bytes, malloc'd, when `arrived` or arriving aside; may be NULL for 0 bytes */
+    void *data; /* packed bytes, malloc'd, when `arrived` or arriving aside; may be NULL for 0 bytes
+                 */
     void *handle;   /* the port's: a matched message that was not received yet; NULL: none */
     void *arriving; /* the port's: a reception into `data` under way; NULL: none */
     uint32_t holders;
@@ -21,35 +22,35 @@ typedef struct wc_message {
     bool held;      /* from behind the marker of a channel whose receiver has not recorded */
     bool tentative; /* in the cut only if its channel's marker comes */
     bool in_cut;
-    uint64_t index; /* position in its stream (aligned), 0: not known, or from the stash */
-    uint64_t order; /* place in the cut: see sort_cut in frame.c */
+    uint64_t index;          /* position in its stream (aligned), 0: not known, or from the stash */
+    uint64_t order;          /* place in the cut: see sort_cut in frame.c */
     struct wc_message *next; /* in the stash */
 } wc_message;
 
 typedef enum wc_recv_state {
-    WC_RECV_NATIVE,  /* posted to MPI, or matched by MPI */
-    WC_RECV_SOFT,    /* waits in the software queue */
-    WC_RECV_BOUND,   /* matched a message that is not ready: held, or still arriving aside */
-    WC_RECV_FILLING  /* its message is being put into the application's buffer; MPI completes it */
+    WC_RECV_NATIVE, /* posted to MPI, or matched by MPI */
+    WC_RECV_SOFT,   /* waits in the software queue */
+    WC_RECV_BOUND,  /* matched a message that is not ready: held, or still arriving aside */
+    WC_RECV_FILLING /* its message is being put into the application's buffer; MPI completes it */
 } wc_recv_state;
 
 /* A receive between its start and its hand-over. */
 typedef struct wc_recv {
     wc_comm *comm;
-    int source, tag;   /* wanted; WC_ANY */
-    wc_stream *stream; /* NULL with wildcards */
-    uint64_t order;    /* position among this rank's receives, in posting order */
-    uint64_t index;    /* position in its stream, 0: not known (aligned) */
-    uint8_t state;     /* wc_recv_state */
-    bool inside;       /* of a blocking call: the application has no request for it */
-    bool handed;       /* its data were handed over (MPI_Request_get_status) */
-    bool cancelled;    /* by the application: stays with MPI */
-    bool log;          /* natively matched before the record: copy it when it completes */
-    bool judged;       /* natively matched, and known to be in the cut or not */
-    bool tentative;    /* `log`, if the channel's marker comes */
-    uint64_t cut_order; /* of what is logged */
-    bool slotted;      /* its position waits for wildcards: see counted.c */
-    wc_message *message; /* what it matched, when that came through the library */
+    int source, tag;      /* wanted; WC_ANY */
+    wc_stream *stream;    /* NULL with wildcards */
+    uint64_t order;       /* position among this rank's receives, in posting order */
+    uint64_t index;       /* position in its stream, 0: not known (aligned) */
+    uint8_t state;        /* wc_recv_state */
+    bool inside;          /* of a blocking call: the application has no request for it */
+    bool handed;          /* its data were handed over (MPI_Request_get_status) */
+    bool cancelled;       /* by the application: stays with MPI */
+    bool log;             /* natively matched before the record: copy it when it completes */
+    bool judged;          /* natively matched, and known to be in the cut or not */
+    bool tentative;       /* `log`, if the channel's marker comes */
+    uint64_t cut_order;   /* of what is logged */
+    bool slotted;         /* its position waits for wildcards: see counted.c */
+    wc_message *message;  /* what it matched, when that came through the library */
     struct wc_recv *next; /* in the software queue, oldest first */
 } wc_recv;
 

@@ -446,6 +446,8 @@ void wc_core_handed(wc_core *core, wc_recv *r, int source, int tag) {
     else if (r->log && core->logging)
         copy_complete(core, r);
     s->handed++;
+    if (r->stream || !core->config.immediate)
+        s->open--;
     r->handed = true;
 }
 

@@ -5,26 +5,26 @@
 #ifndef WC_CORE_REASON_H
 #define WC_CORE_REASON_H
 
-#define WC_REASON_LIST(X)                                                                       \
-    X(NONE, "")                                                                                 \
-    X(LATE, "had already passed the step that was agreed on")                                   \
-    X(ENDING, "is finalizing")                                                                  \
-    X(REQUEST_OPEN, "has a request outstanding at its safe point")                              \
-    X(COLLECTIVE_OPEN, "has a nonblocking collective outstanding at its safe point")            \
-    X(UNSUPPORTED, "used a call that this version can't snapshot")                              \
-    X(COLLECTIVES_DIFFER, "ranks have completed different numbers of collectives")              \
-    X(ORPHAN, "received a message that its sender has not sent yet at the cut: the program is " \
-              "not aligned, use wavecut_cut(WAVECUT_IMMEDIATE)")                                \
-    X(HELD, "needs a message from behind the marker to go on")                                  \
-    X(ORDER_UNKNOWN, "met a marker and a message inside a blocking collective")                 \
-    X(MESSAGE_MISSING, "did not receive a message in flight in time")                           \
-    X(COUNTERS, "counted other messages than were sent (an error in Wavecut: please report it)") \
-    X(STREAMS, "uses too many different tags")                                                  \
-    X(FREED_COMM, "has messages in flight on a communicator that was freed")                    \
-    X(PARTIAL_TYPE, "received a part of a datatype, which can't be copied")                     \
-    X(OUTSIDE, "exchanged messages with a rank outside the communicator of wavecut_init")       \
-    X(MODES_DIFFER, "chose another kind of cut than other ranks")                               \
-    X(MEMORY, "has no memory for the snapshot")                                                 \
+#define WC_REASON_LIST(X)                                                                          \
+    X(NONE, "")                                                                                    \
+    X(LATE, "had already passed the step that was agreed on")                                      \
+    X(ENDING, "is finalizing")                                                                     \
+    X(REQUEST_OPEN, "has a request outstanding at its safe point")                                 \
+    X(COLLECTIVE_OPEN, "has a nonblocking collective outstanding at its safe point")               \
+    X(UNSUPPORTED, "used a call that this version can't snapshot")                                 \
+    X(COLLECTIVES_DIFFER, "ranks have completed different numbers of collectives")                 \
+    X(ORPHAN, "received a message that its sender has not sent yet at the cut: the program is "    \
+              "not aligned, use wavecut_cut(WAVECUT_IMMEDIATE)")                                   \
+    X(HELD, "needs a message from behind the marker to go on")                                     \
+    X(ORDER_UNKNOWN, "met a marker and a message inside a blocking collective")                    \
+    X(MESSAGE_MISSING, "did not receive a message in flight in time")                              \
+    X(COUNTERS, "counted other messages than were sent (an error in Wavecut: please report it)")   \
+    X(STREAMS, "uses too many different tags")                                                     \
+    X(FREED_COMM, "has messages in flight on a communicator that was freed")                       \
+    X(PARTIAL_TYPE, "received a part of a datatype, which can't be copied")                        \
+    X(OUTSIDE, "exchanged messages with a rank outside the communicator of wavecut_init")          \
+    X(MODES_DIFFER, "chose another kind of cut than other ranks")                                  \
+    X(MEMORY, "has no memory for the snapshot")                                                    \
     X(STORE, "could not write the snapshot")
 
 typedef enum wc_reason {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stream.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ typedef struct keyed {
     int peer, tag;
 } keyed;
 
-static wc_stream no_stream = {.comm = NULL};
+static wc_stream no_stream = {.tag = INT_MIN};
 
 void *wc_core_alloc(size_t bytes) {
     return wc_core_grow(NULL, bytes);
@@ -29,8 +30,8 @@ void *wc_core_grow(void *old, size_t bytes) {
 }
 
 static size_t hash(const wc_comm *comm, int peer, int tag) {
-    uint64_t x = ((uint64_t)(unsigned)peer << 32 | (unsigned)tag) ^
-                 (uint64_t)comm->id * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t x =
+        ((uint64_t)(unsigned)peer << 32 | (unsigned)tag) ^ comm->uid * UINT64_C(0x9E3779B97F4A7C15);
     x ^= x >> 31;
     x *= UINT64_C(0xBF58476D1CE4E5B9);
     return (size_t)(x ^ x >> 29);
@@ -95,14 +96,14 @@ wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *co
     return *slot;
 }
 
-static void clear_cache(wc_streams *streams) {
-    for (int i = 0; i < WC_STREAM_CACHE; i++)
-        streams->cache[i] = &no_stream;
+void wc_streams_init(wc_streams *streams, wc_direction direction) {
+    *streams = (wc_streams){.direction = direction};
 }
 
-void wc_streams_init(wc_streams *streams) {
-    *streams = (wc_streams){0};
-    clear_cache(streams);
+void wc_streams_forget(wc_comm *comm) {
+    for (int d = 0; d < WC_DIRECTIONS; d++)
+        for (int i = 0; i < WC_STREAM_CACHE; i++)
+            comm->cache[d][i] = &no_stream;
 }
 
 static void unlink_stream(wc_stream *s) {
@@ -116,6 +117,9 @@ void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *)) {
     WC_EACH(streams, wc_stream, s) {
         if (settled(s)) {
             unlink_stream(s);
+            wc_stream **seen = wc_stream_slot(s->comm, streams->direction, s->peer, s->tag);
+            if (*seen == s)
+                *seen = &no_stream;
             s->channel->settled += s->handed;
             streams->slots[s_i] = NULL;
             streams->count--;
@@ -124,7 +128,6 @@ void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *)) {
     }
     if (streams->slots)
         rebuild(&streams->slots, &streams->mask, streams->mask + 1);
-    clear_cache(streams);
 }
 
 static void free_slots(void **slots, size_t mask) {
@@ -135,7 +138,7 @@ static void free_slots(void **slots, size_t mask) {
 
 void wc_streams_free(wc_streams *streams) {
     free_slots(streams->slots, streams->mask);
-    wc_streams_init(streams);
+    wc_streams_init(streams, streams->direction);
 }
 
 void wc_channels_free(wc_channels *channels) {

@@ -2,8 +2,9 @@
 /*
  * Communicators, channels and streams as one rank sees them.
  *
- * A channel is (communicator, peer) in one direction; a stream is the part of it with one tag. MPI keeps order
- * within a stream and nowhere else (MPI 3.1, section 3.5), so messages are counted per stream.
+ * A channel is (communicator, peer) in one direction; a stream is the part of it with one tag. MPI
+ * keeps order within a stream and nowhere else (MPI 3.1, section 3.5), so messages are counted per
+ * stream.
  */
 #ifndef WC_CORE_STREAM_H
 #define WC_CORE_STREAM_H
@@ -14,14 +15,19 @@
 
 #define WC_ANY (-1) /* any source, any tag */
 
+#define WC_STREAM_CACHE 64 /* a power of two */
+
+typedef enum wc_direction { WC_IN, WC_OUT, WC_DIRECTIONS } wc_direction;
+
 typedef struct wc_comm {
-    uint64_t uid;         /* the same on all members, and again after a restart */
+    uint64_t uid; /* the same on all members, and again after a restart */
     int rank, size;
-    uint32_t id;          /* this rank's number for it */
     bool freed;           /* the application has let go of it */
     bool outside;         /* has members outside the job: can't be part of a snapshot */
     uint64_t collectives; /* entered; the same as completed when none is outstanding */
     struct wc_comm *next;
+    struct wc_stream
+        *cache[WC_DIRECTIONS][WC_STREAM_CACHE]; /* used lately; see wc_streams_forget */
 } wc_comm;
 
 typedef struct wc_channel {
@@ -31,9 +37,9 @@ typedef struct wc_channel {
     bool used;    /* out: has sent since the last marker; in: has ever received or been announced */
     bool marked;  /* out: marker sent in this attempt */
     bool closed;  /* in: marker arrived in this attempt */
-    bool located;  /* job_rank is known */
-    int job_rank;  /* of the peer; -1: takes no part in the job */
-    uint64_t settled; /* in: messages of streams that have been dropped from the table */
+    bool located; /* job_rank is known */
+    int job_rank; /* of the peer; -1: takes no part in the job */
+    uint64_t settled;          /* in: messages of streams that have been dropped from the table */
     struct wc_stream *streams; /* all of this channel, through `sibling` */
 } wc_channel;
 
@@ -45,20 +51,19 @@ typedef struct wc_stream {
     /* sender */
     uint64_t sent; /* since the last marker */
     /* receiver; all absolute since the stream was made */
-    uint64_t posted;     /* positions given to receives (aligned only) */
-    uint64_t handed;     /* messages handed to the application */
-    uint64_t known;      /* messages that markers have told of, and those that a restart brought */
+    int64_t open;    /* receives with a position in the stream that are not handed over, less those
+                      * handed over without    one: the next position is handed + open + 1 */
+    uint64_t handed; /* messages handed to the application */
+    uint64_t known;  /* messages that markers have told of, and those that a restart brought */
     uint64_t cut_handed; /* handed at the record */
     uint64_t stashed;    /* in the stash */
     uint64_t in_cut;     /* messages of the cut's channel state found so far */
 } wc_stream;
 
-#define WC_STREAM_CACHE 64 /* a power of two */
-
 typedef struct wc_streams {
+    wc_direction direction;
     void **slots; /* open addressing */
     size_t mask, count;
-    wc_stream *cache[WC_STREAM_CACHE]; /* never NULL: a dummy that matches nothing fills the gaps */
 } wc_streams;
 
 typedef struct wc_channels {
@@ -66,31 +71,44 @@ typedef struct wc_channels {
     size_t mask, count;
 } wc_channels;
 
-void wc_streams_init(wc_streams *streams);
+void wc_streams_init(wc_streams *streams, wc_direction direction);
+/* Empties a communicator's cache: never NULL, a dummy that matches nothing fills the gaps. */
+void wc_streams_forget(wc_comm *comm);
 void wc_streams_free(wc_streams *streams);
 void wc_channels_free(wc_channels *channels);
 
 /* Finds or makes. Never NULL: memory this small that is missing ends the process with a message. */
-wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *comm, int peer, int tag);
+wc_stream *wc_stream_get(wc_streams *streams, wc_channels *channels, wc_comm *comm, int peer,
+                         int tag);
 wc_channel *wc_channel_get(wc_channels *channels, wc_comm *comm, int peer);
 
-/* Drops the streams for which `settled` says yes; their `handed` messages stay counted in the channel. */
+/* Drops the streams for which `settled` says yes; their `handed` messages stay counted in the
+ * channel. */
 void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *));
 
-/* The hot path: a look into the cache first. */
+/* Nine is odd, so that small numbers of peers and tags spread. */
+static inline wc_stream **wc_stream_slot(wc_comm *comm, wc_direction direction, int peer, int tag) {
+    return &comm->cache[direction][((unsigned)peer * 9u + (unsigned)tag) & (WC_STREAM_CACHE - 1)];
+}
+
+/* The hot path: a look into the cache. NULL: it isn't there. */
+static inline wc_stream *wc_stream_look(wc_comm *comm, wc_direction direction, int peer, int tag) {
+    wc_stream *s = *wc_stream_slot(comm, direction, peer, tag);
+    return __builtin_expect(s->peer == peer && s->tag == tag, 1) ? s : NULL;
+}
+
 static inline wc_stream *wc_stream_find(wc_streams *streams, wc_channels *channels, wc_comm *comm,
                                         int peer, int tag) {
-    unsigned slot = ((unsigned)peer * 7u + (unsigned)tag + comm->id * 29u) & (WC_STREAM_CACHE - 1);
-    wc_stream *s = streams->cache[slot];
-    if (__builtin_expect(s->comm == comm && s->peer == peer && s->tag == tag, 1))
-        return s;
-    s = wc_stream_get(streams, channels, comm, peer, tag);
-    streams->cache[slot] = s;
+    wc_stream *s = wc_stream_look(comm, streams->direction, peer, tag);
+    if (!s) {
+        s = wc_stream_get(streams, channels, comm, peer, tag);
+        *wc_stream_slot(comm, streams->direction, peer, tag) = s;
+    }
     return s;
 }
 
-#define WC_EACH(table, type, var)                                                               \
-    for (size_t var##_i = 0; (table)->slots && var##_i <= (table)->mask; var##_i++)             \
+#define WC_EACH(table, type, var)                                                                  \
+    for (size_t var##_i = 0; (table)->slots && var##_i <= (table)->mask; var##_i++)                \
         for (type *var = (table)->slots[var##_i]; var; var = NULL)
 
 /* malloc, realloc that end the process with a message: for the few bytes that bookkeeping needs. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the ranks tell each other in the reductions of the frame (protocol.md, section 3). One struct and one
- * commutative, associative operation serve all phases; each phase reads the fields it needs.
+ * What the ranks tell each other in the reductions of the frame (protocol.md, section 3). One
+ * struct and one commutative, associative operation serve all phases; each phase reads the fields
+ * it needs.
  */
 #ifndef WC_CORE_VOTE_H
 #define WC_CORE_VOTE_H
@@ -29,11 +30,11 @@ typedef struct wc_vote {
     uint64_t sum;      /* sum: collective counts, see wc_comm_clock */
     uint64_t hash_min; /* min and max of a hash that should be the same on every rank */
     uint64_t hash_max;
-    uint32_t flags;     /* or */
-    int32_t void_rank;  /* the lowest rank that voids, with its reason; -1: nobody */
-    int32_t reason;     /* wc_reason */
-    int32_t peer, tag;  /* of the message in question; -1: none */
-    int32_t initiator;  /* min of the ranks that asked; INT32_MAX: did not ask */
+    uint32_t flags;          /* or */
+    int32_t void_rank;       /* the lowest rank that voids, with its reason; -1: nobody */
+    int32_t reason;          /* wc_reason */
+    int32_t peer, tag;       /* of the message in question; -1: none */
+    int32_t initiator;       /* min of the ranks that asked; INT32_MAX: did not ask */
     char text[WC_VOTE_TEXT]; /* more about the reason: a call's name, a file error */
 } wc_vote;
 

@@ -27,7 +27,7 @@ static inline void start(MPI_Comm comm) {
     wc_mpi_comm *c = wc_comm_of(comm);
     if (c)
         c->core.collectives++;
-    L.operations++;
+    L.started++;
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
 }

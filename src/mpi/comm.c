@@ -9,8 +9,11 @@
 wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
     for (wc_comm *c = L.core.comms; c; c = c->next) {
         wc_mpi_comm *m = wc_comm_from_core(c);
-        if (m->handle == comm && !c->freed)
-            return L.last_comm = m;
+        if (m->handle == comm && !c->freed) {
+            L.last_comm = m;
+            L.fast_comm = L.way == WC_WAY_FAST ? m : &wc_no_comm;
+            return m;
+        }
     }
     return NULL;
 }
@@ -192,7 +195,7 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     wc_layer_touch();
     wc_core_native_begin(&L.core);
     c->core.freed = true;
-    L.last_comm = wc_comm_from_core(L.core.comms);
+    L.last_comm = L.fast_comm = &wc_no_comm;
     bool wait = L.immediate && (wc_core_busy(&L.core) || wc_core_comm_busy(&L.core, &c->core));
     int rc = MPI_SUCCESS;
     if (wait) {

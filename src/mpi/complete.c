@@ -28,8 +28,7 @@ static int finish(MPI_Request *handle, MPI_Status *status) {
     }
     bool active = *handle != MPI_REQUEST_NULL;
     int rc = PMPI_Wait(handle, status);
-    if (active && *handle == MPI_REQUEST_NULL)
-        L.operations--;
+    L.completed += active && *handle == MPI_REQUEST_NULL;
     return rc;
 }
 
@@ -44,26 +43,48 @@ static void leave(bool starving) {
         wc_core_starved(&L.core);
 }
 
-/* The FAST way of one completed request: MPI has completed it, `handle` is what it was. */
-static inline void note_completed(MPI_Request handle) {
-    wc_request *r = L.table_count ? wc_request_find(handle) : NULL;
-    if (!r) {
-        L.operations--;
-        return;
-    }
-    r->recv.stream->handed++;
-    wc_request_release(r);
+/* On the FAST way MPI completes requests by itself. Immediate programs do this in a loop that looks
+ * after the outside world; false: something is under way by now, go on the SLOW way. */
+static bool go_on(unsigned *spins) {
+    wc_layer_idle(spins);
+    return L.way == WC_WAY_FAST;
 }
+
+static bool is_fast(void) {
+    if (L.immediate && L.way == WC_WAY_FAST) {
+        L.core.recordable = false;
+        wc_layer_poll();
+    }
+    return L.way == WC_WAY_FAST;
+}
+
+/* Waits natively, or for what `native_test` puts into `flag`. True: MPI has ended it, with `rc`. */
+#define WAIT_FAST(rc, native_wait, native_test, flag)                                              \
+    ({                                                                                             \
+        unsigned spins_ = 0;                                                                       \
+        bool ended_ = !L.immediate;                                                                \
+        if (ended_) {                                                                              \
+            rc = native_wait;                                                                      \
+        } else {                                                                                   \
+            do {                                                                                   \
+                rc = native_test;                                                                  \
+                ended_ = flag || rc != MPI_SUCCESS;                                                \
+            } while (!ended_ && go_on(&spins_));                                                   \
+        }                                                                                          \
+        ended_;                                                                                    \
+    })
 
 WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
     MPI_Request handle = *request;
     if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
         return PMPI_Wait(request, status);
-    if (L.way == WC_WAY_FAST) {
-        int rc = PMPI_Wait(request, status);
-        if (*request == MPI_REQUEST_NULL)
-            note_completed(handle);
-        return rc;
+    if (is_fast()) {
+        int rc, flag;
+        if (WAIT_FAST(rc, PMPI_Wait(request, status), PMPI_Test(request, &flag, status), flag)) {
+            if (*request == MPI_REQUEST_NULL)
+                wc_posted_completed(handle);
+            return rc;
+        }
     }
     unsigned spins = 0;
     touch();
@@ -77,10 +98,10 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
     MPI_Request handle = *request;
     if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
         return PMPI_Test(request, flag, status);
-    if (L.way == WC_WAY_FAST) {
+    if (is_fast()) {
         int rc = PMPI_Test(request, flag, status);
         if (*flag && *request == MPI_REQUEST_NULL)
-            note_completed(handle);
+            wc_posted_completed(handle);
         return rc;
     }
     touch();
@@ -93,6 +114,14 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
 
 enum { FEW = 64 };
 
+static inline unsigned count_active(int n, const MPI_Request requests[]) {
+    unsigned active = (unsigned)n;
+    for (int i = n; i > 0; i--)
+        if (__builtin_expect(requests[i - 1] == MPI_REQUEST_NULL, 0))
+            active--;
+    return active;
+}
+
 /* Handles before the call: MPI nulls what it completes. */
 static MPI_Request *keep_handles(const MPI_Request requests[], int n, MPI_Request few[FEW]) {
     MPI_Request *handles = n <= FEW ? few : wc_core_alloc((size_t)n * sizeof *handles);
@@ -101,11 +130,13 @@ static MPI_Request *keep_handles(const MPI_Request requests[], int n, MPI_Reques
     return handles;
 }
 
-static void note_all(const MPI_Request requests[], MPI_Request *handles, int n,
-                     const MPI_Request few[FEW]) {
+static void note_completed(const MPI_Request requests[], const MPI_Request *handles, int n) {
     for (int i = 0; i < n; i++)
         if (handles[i] != MPI_REQUEST_NULL && requests[i] == MPI_REQUEST_NULL)
-            note_completed(handles[i]);
+            wc_posted_completed(handles[i]);
+}
+
+static void drop_handles(MPI_Request *handles, const MPI_Request few[FEW]) {
     if (handles != few)
         free(handles);
 }
@@ -133,14 +164,43 @@ static int finish_all(int n, MPI_Request requests[], MPI_Status statuses[]) {
     return rc;
 }
 
-WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) {
+/* Is everything that was started in `requests`? Then nothing has to be looked up. */
+static inline bool is_everything(int n, const MPI_Request requests[]) {
+    return L.completed + count_active(n, requests) == L.started;
+}
+
+static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
+    int flag;
+    if (!WAIT_FAST(*rc, PMPI_Waitall(n, requests, statuses),
+                   PMPI_Testall(n, requests, &flag, statuses), flag))
+        return false;
+    unsigned left = *rc == MPI_SUCCESS ? 0 : count_active(n, requests);
+    L.completed = L.started - left;
+    if (!left)
+        L.posted_next = L.posted;
+    return true;
+}
+
+static bool waitall_some(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
+    int flag;
+    MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+    bool done = WAIT_FAST(*rc, PMPI_Waitall(n, requests, statuses),
+                          PMPI_Testall(n, requests, &flag, statuses), flag);
+    if (done)
+        note_completed(requests, handles, n);
+    drop_handles(handles, few);
+    return done;
+}
+
+__attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
+                                                  MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitall(n, requests, statuses);
-    if (L.way == WC_WAY_FAST) {
-        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
-        int rc = PMPI_Waitall(n, requests, statuses);
-        note_all(requests, handles, n, few);
-        return rc;
+    if (is_fast()) {
+        int rc;
+        if (is_everything(n, requests) ? waitall_everything(n, requests, statuses, &rc)
+                                       : waitall_some(n, requests, statuses, &rc))
+            return rc;
     }
     unsigned spins = 0;
     touch();
@@ -150,13 +210,23 @@ WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) 
     return finish_all(n, requests, statuses);
 }
 
+/* Aligned programs wait natively, so what this call will have done can be noted before it. */
+WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) {
+    if (!L.waits_natively || !is_everything(n, requests))
+        return waitall_slow(n, requests, statuses);
+    L.completed = L.started;
+    L.posted_next = L.posted;
+    return PMPI_Waitall(n, requests, statuses);
+}
+
 WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Testall(n, requests, flag, statuses);
-    if (L.way == WC_WAY_FAST) {
+    if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
         int rc = PMPI_Testall(n, requests, flag, statuses);
-        note_all(requests, handles, n, few);
+        note_completed(requests, handles, n);
+        drop_handles(handles, few);
         return rc;
     }
     touch();
@@ -189,11 +259,16 @@ static int finish_any(int n, MPI_Request requests[], int *index, MPI_Status *sta
 WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status *status) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitany(n, requests, index, status);
-    if (L.way == WC_WAY_FAST) {
+    if (is_fast()) {
+        int rc, flag;
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
-        int rc = PMPI_Waitany(n, requests, index, status);
-        note_all(requests, handles, n, few);
-        return rc;
+        bool done = WAIT_FAST(rc, PMPI_Waitany(n, requests, index, status),
+                              PMPI_Testany(n, requests, index, &flag, status), flag);
+        if (done)
+            note_completed(requests, handles, n);
+        drop_handles(handles, few);
+        if (done)
+            return rc;
     }
     unsigned spins = 0;
     touch();
@@ -207,10 +282,11 @@ WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
                           MPI_Status *status) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Testany(n, requests, index, flag, status);
-    if (L.way == WC_WAY_FAST) {
+    if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
         int rc = PMPI_Testany(n, requests, index, flag, status);
-        note_all(requests, handles, n, few);
+        note_completed(requests, handles, n);
+        drop_handles(handles, few);
         return rc;
     }
     touch();
@@ -242,21 +318,21 @@ static int finish_some(int n, MPI_Request requests[], int *done, int indices[],
     return rc;
 }
 
-static int some_native(bool wait, int n, MPI_Request requests[], int *done, int indices[],
-                       MPI_Status statuses[]) {
-    MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
-    int rc = wait ? PMPI_Waitsome(n, requests, done, indices, statuses)
-                  : PMPI_Testsome(n, requests, done, indices, statuses);
-    note_all(requests, handles, n, few);
-    return rc;
-}
-
 WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices[],
                            MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitsome(n, requests, done, indices, statuses);
-    if (L.way == WC_WAY_FAST)
-        return some_native(true, n, requests, done, indices, statuses);
+    if (is_fast()) {
+        int rc;
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        bool some = WAIT_FAST(rc, PMPI_Waitsome(n, requests, done, indices, statuses),
+                              PMPI_Testsome(n, requests, done, indices, statuses), *done);
+        if (some)
+            note_completed(requests, handles, n);
+        drop_handles(handles, few);
+        if (some)
+            return rc;
+    }
     unsigned spins = 0;
     int index;
     touch();
@@ -271,8 +347,13 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
                            MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Testsome(n, requests, done, indices, statuses);
-    if (L.way == WC_WAY_FAST)
-        return some_native(false, n, requests, done, indices, statuses);
+    if (is_fast()) {
+        MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        int rc = PMPI_Testsome(n, requests, done, indices, statuses);
+        note_completed(requests, handles, n);
+        drop_handles(handles, few);
+        return rc;
+    }
     touch();
     int index = find_ready(n, requests);
     leave(index == -1);
@@ -280,15 +361,22 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
     return index < 0 ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
 }
 
-/* ---- looking without completing ---- */
+/* ---- without completing ---- */
+
+/* The receive of this handle, in the table from now on. NULL: none. */
+static wc_request *look_after(MPI_Request handle) {
+    if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
+        return NULL;
+    wc_posted_adopt();
+    wc_layer_update();
+    return wc_request_find(handle);
+}
 
 WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
-    wc_request *r =
-        L.way == WC_WAY_OFF || request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
+    wc_request *r = look_after(request);
     if (!r)
         return PMPI_Request_get_status(request, flag, status);
-    if (L.way == WC_WAY_SLOW)
-        touch();
+    touch();
     *flag = wc_request_ready(r);
     leave(!*flag);
     if (!*flag)
@@ -305,25 +393,19 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
             status->MPI_TAG = r->recv.message->tag;
         }
     }
-    /* Its completion must not count it again: the FAST way would. */
-    L.virtual_count += !r->looked_at;
-    r->looked_at = true;
-    wc_layer_update();
     return MPI_SUCCESS;
 }
 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
-    wc_request *r =
-        L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    wc_request *r = look_after(*request);
     if (!r) {
-        L.operations -= *request != MPI_REQUEST_NULL;
+        L.completed += *request != MPI_REQUEST_NULL;
         return PMPI_Request_free(request);
     }
     /* MPI would go on filling the buffer: so do we, under the same handle. */
     r->detached = true;
     L.detached++;
     *request = MPI_REQUEST_NULL;
-    wc_layer_update();
     return MPI_SUCCESS;
 }
 
@@ -336,8 +418,7 @@ static int cancel_operation(MPI_Request *request) {
 }
 
 WC_EXPORT int MPI_Cancel(MPI_Request *request) {
-    wc_request *r =
-        L.way == WC_WAY_OFF || *request == MPI_REQUEST_NULL ? NULL : wc_request_find(*request);
+    wc_request *r = look_after(*request);
     if (!r)
         return cancel_operation(request);
     if (r->recv.cancelled)
@@ -347,8 +428,6 @@ WC_EXPORT int MPI_Cancel(MPI_Request *request) {
     if (!native && !wc_core_cancel(&L.core, &r->recv))
         return MPI_SUCCESS;
     r->recv.cancelled = true;
-    L.cancels++;
-    wc_layer_update();
     return native ? PMPI_Cancel(&r->inner) : MPI_SUCCESS;
 }
 
@@ -360,6 +439,9 @@ static struct {
 } unfreed;
 
 static bool in_use(MPI_Datatype type) {
+    for (const wc_posted *p = L.posted; p < L.posted_next; p++)
+        if (p->type == type)
+            return true;
     for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
         if (L.table[i] && L.table[i]->type == type)
             return true;

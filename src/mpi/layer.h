@@ -3,9 +3,11 @@
  * The layer between the application and MPI. Wrappers record and forward; the thinking is in core/.
  *
  * A call takes one of three ways:
- *   OFF   straight to MPI, nothing is recorded (outside Init..Finalize, or several threads may call at once)
- *   FAST  aligned, nothing under way that concerns receives: MPI's own call and a count
- *   SLOW  everything else: messages may be in the library's hands, every receive is looked after
+ *   OFF   straight to MPI, nothing is recorded (outside Init..Finalize, or several threads may call
+ * at once) FAST  nothing under way that concerns receives: MPI's own call and a count. A message
+ * counts as handed over when its receive starts: a rank that records has none outstanding, and one
+ * that can't leaves FAST with wc_posted_adopt SLOW  everything else: messages may be in the
+ * library's hands, every receive is looked after
  */
 #ifndef WC_MPI_LAYER_H
 #define WC_MPI_LAYER_H
@@ -16,17 +18,29 @@
 
 #define WC_EXPORT __attribute__((visibility("default")))
 
+/* A receive on the FAST way between its start and its completion: what it takes to look after it
+ * when that is needed. */
+typedef struct wc_posted {
+    MPI_Request handle; /* MPI_REQUEST_NULL: complete */
+    wc_stream *stream;
+    void *buffer;
+    MPI_Datatype type;
+    int count;
+} wc_posted;
+
+enum { WC_POSTED = 256 }; /* more than so many are looked after in the table */
+
 typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
 
 /* A communicator of the application. */
 typedef struct wc_mpi_comm {
     wc_comm core;
-    MPI_Comm handle;      /* MPI_COMM_NULL once it is freed for good */
+    MPI_Comm handle; /* MPI_COMM_NULL once it is freed for good */
     MPI_Group group;
     uint64_t parent_uid, ordinal;
     int64_t colour;
-    const char *how;      /* static */
-    uint64_t creations;   /* communicators made from it so far */
+    const char *how;    /* static */
+    uint64_t creations; /* communicators made from it so far */
     MPI_Request *marker_receives;
     size_t marker_count;
 } wc_mpi_comm;
@@ -35,15 +49,15 @@ typedef struct wc_mpi_comm {
 typedef struct wc_request {
     wc_recv recv;
     MPI_Request handle; /* what the application holds */
-    MPI_Request inner;  /* what MPI will complete; not `handle` if the receive was taken back or began in the library */
+    MPI_Request inner;  /* what MPI will complete; not `handle` if the receive was taken back or
+                           began in the library */
     void *buffer;
     int count;
     MPI_Datatype type;
     MPI_Comm comm;
     MPI_Status status; /* valid when `done` */
     bool done;
-    bool looked_at;    /* handed over by MPI_Request_get_status: counts among the virtual ones */
-    bool detached;     /* MPI_Request_free: nobody will ask for it */
+    bool detached; /* MPI_Request_free: nobody will ask for it */
     struct wc_request *next_free;
 } wc_request;
 
@@ -61,22 +75,26 @@ typedef struct wc_hooks {
 typedef struct wc_layer {
     wc_way way;
     bool immediate;
-    wc_mpi_comm *last_comm; /* the one looked up last; never NULL while not OFF */
+    bool waits_natively;    /* on the FAST way of an aligned program */
+    wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
+    wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_request **table;     /* receives by handle: open addressing */
     size_t table_mask, table_count;
-    long operations;        /* requests outstanding that are not receives */
+    uint64_t started, completed; /* requests that are not in the table */
+    uint64_t started_at_safepoint;
+    wc_posted *posted_next;      /* behind the last one in use of `posted` */
+    wc_posted *posted_end;       /* of `posted` */
+    wc_posted posted[WC_POSTED]; /* in posting order */
     uint64_t order;
     wc_core core;
 
-    size_t virtual_count;   /* receives whose handle isn't what MPI completes, or whose status must be put right */
-    size_t cancels;         /* receives that the application has cancelled */
     size_t detached;
-    wc_request *inside;     /* of the blocking call in progress */
-    uint64_t next_tick;     /* in ticks of wc_layer_clock */
+    wc_request *inside; /* of the blocking call in progress */
+    uint64_t next_tick; /* in ticks of wc_layer_clock */
     bool in_progress;
 
-    int marker_tag;         /* the real MPI_TAG_UB */
-    int tag_ub;             /* what the application sees */
+    int marker_tag; /* the real MPI_TAG_UB */
+    int tag_ub;     /* what the application sees */
     int thread_level;
     bool attached;
     wc_hooks hooks;
@@ -85,6 +103,8 @@ typedef struct wc_layer {
 } wc_layer;
 
 extern wc_layer wc_layer_state;
+extern wc_mpi_comm wc_no_comm; /* stands where there is none: no handle is equal to its */
+#define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
 #define L wc_layer_state
 
 /* ---- life.c ---- */
@@ -92,7 +112,8 @@ extern wc_layer wc_layer_state;
 /* Joins the ranks of `comm` for snapshots. Collective. NULL or the text of an error. */
 const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config);
 void wc_layer_set_immediate(bool immediate);
-/* Serves what is under way until every rank has come here and nothing is left. Collective; the job's communicators stay. */
+/* Serves what is under way until every rank has come here and nothing is left. Collective; the
+ * job's communicators stay. */
 void wc_layer_leave(void);
 /* Frees them. Collective. */
 void wc_layer_detach(void);
@@ -139,12 +160,21 @@ static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
     return __builtin_expect(c->handle == comm, 1) ? c : wc_comm_lookup(comm);
 }
 
-static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) { return (wc_mpi_comm *)comm; }
+/* The stream of a call on the FAST way, if it was used before. NULL: take the long way. */
+static inline wc_stream *wc_fast_stream(wc_direction direction, MPI_Comm comm, int peer, int tag) {
+    wc_mpi_comm *c = L.fast_comm;
+    bool same = __builtin_expect(c->handle == comm, 1);
+    return same ? wc_stream_look(&c->core, direction, peer, tag) : NULL;
+}
+
+static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
+    return (wc_mpi_comm *)comm;
+}
 
 /* ---- request.c ---- */
 
 wc_request *wc_request_new(void);
-void wc_request_insert(wc_request *r); /* by handle */
+void wc_request_insert(wc_request *r);  /* by handle */
 void wc_request_release(wc_request *r); /* out of the table (unless inside), and free */
 
 static inline size_t wc_request_hash(MPI_Request handle) {
@@ -160,17 +190,25 @@ static inline wc_request *wc_request_find(MPI_Request handle) {
     return r;
 }
 
-/* All receives outstanding, the inner one included, in posting order. Returns how many there are. */
+/* The entries of `posted` become requests in the table. */
+void wc_posted_adopt(void);
+/* A request on the FAST way is complete. */
+void wc_posted_completed(MPI_Request handle);
+void wc_posted_make_room(void);
+
+/* All receives outstanding, the inner one included, in posting order. Returns how many there are.
+ */
 size_t wc_request_list(wc_recv **list, size_t room);
 
 bool wc_request_ready(wc_request *r);
-/* Hands a ready receive over and forgets it. Returns MPI's code for it; `status` may be MPI_STATUS_IGNORE. */
+/* Hands a ready receive over and forgets it. Returns MPI's code for it; `status` may be
+ * MPI_STATUS_IGNORE. */
 int wc_request_finish(wc_request *r, MPI_Status *status);
 void wc_request_poll_detached(void);
 
 /* A receive begins, natively or in the library. */
-int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source, int tag,
-                     MPI_Comm comm, bool inside);
+int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
+                     int tag, MPI_Comm comm, bool inside);
 /* A blocking receive, whatever way. */
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status);

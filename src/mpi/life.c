@@ -9,9 +9,13 @@
 #include <string.h>
 #include <time.h>
 
-static wc_mpi_comm no_comm = {.handle = MPI_COMM_NULL};
+wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 
-wc_layer wc_layer_state = {.way = WC_WAY_OFF, .last_comm = &no_comm};
+wc_layer wc_layer_state = {.way = WC_WAY_OFF,
+                           .last_comm = &wc_no_comm,
+                           .fast_comm = &wc_no_comm,
+                           .posted_next = wc_layer_state.posted,
+                           .posted_end = wc_layer_state.posted + WC_POSTED};
 
 /* How often an idle immediate program looks for requests: a look costs up to some µs over TCP. */
 enum { TICK_NS = 1000000 };
@@ -25,9 +29,14 @@ int64_t wc_layer_now(void) {
 void wc_layer_update(void) {
     if (L.way == WC_WAY_OFF)
         return;
-    bool slow = L.immediate || wc_core_slow(&L.core) || L.core.slots || L.virtual_count ||
-                L.cancels || L.detached;
+    bool under_way = L.immediate && wc_core_busy(&L.core);
+    bool slow = under_way || wc_core_slow(&L.core) || L.core.slots || L.table_count ||
+                L.core.config.requests_allowed;
+    if (slow && L.way == WC_WAY_FAST)
+        wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
+    L.waits_natively = !slow && !L.immediate;
+    L.fast_comm = slow ? &wc_no_comm : L.last_comm;
 }
 
 /* Ticks of the cheap clock are calibrated on the way: only the rough size matters. */
@@ -47,6 +56,8 @@ void wc_layer_progress(void) {
     if (L.in_progress || !L.attached)
         return;
     L.in_progress = true;
+    if (L.started != L.started_at_safepoint)
+        L.core.recordable = false; /* calls on the FAST way don't say so themselves */
     int64_t now = wc_layer_now();
     if (L.detached)
         wc_request_poll_detached();
@@ -104,6 +115,7 @@ static void start(int thread_level) {
     wc_core_init(&L.core, &wc_layer_port, &config);
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
     L.way = WC_WAY_FAST;
+    L.waits_natively = true;
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */
     PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
     PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
@@ -147,7 +159,6 @@ const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_
 
 void wc_layer_set_immediate(bool immediate) {
     L.immediate = L.core.config.immediate = immediate;
-    WC_EACH(&L.core.in_streams, wc_stream, s) s->posted = immediate ? 0 : s->handed;
     wc_layer_update();
 }
 
@@ -194,6 +205,8 @@ WC_EXPORT int MPI_Finalize(void) {
         L.hooks.finalize();
     if (L.way != WC_WAY_OFF) {
         L.way = WC_WAY_OFF;
+        L.waits_natively = false;
+        L.fast_comm = &wc_no_comm;
         wc_comm_free_all();
         PMPI_Comm_free(&L.self);
         wc_core_free(&L.core);

@@ -133,7 +133,8 @@ static int job_rank(void *context, const wc_comm *comm, int peer) {
 static wc_reason may_record(void *context, int *peer, int *tag, const char **text) {
     (void)context;
     (void)text;
-    if (L.core.config.requests_allowed || (!L.table_count && !L.operations))
+    wc_posted_adopt();
+    if (L.core.config.requests_allowed || (!L.table_count && L.started == L.completed))
         return WC_REASON_NONE;
     if (L.table_count) {
         wc_recv **list = wc_core_alloc((L.table_count + 1) * sizeof *list);
@@ -249,9 +250,7 @@ static bool take_back(void *context, wc_recv *recv) {
     if (!cancelled)
         return false;
     bool holds = !recv->inside && r->inner == r->handle;
-    if (holds)
-        L.virtual_count++;
-    else
+    if (!holds)
         PMPI_Wait(&r->inner, MPI_STATUS_IGNORE);
     r->inner = MPI_REQUEST_NULL;
     return true;

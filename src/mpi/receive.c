@@ -16,6 +16,7 @@ static MPI_Request placeholder(void) {
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
                      int tag, MPI_Comm comm, bool inside) {
     wc_mpi_comm *c = wc_comm_of(comm);
+    wc_posted_adopt(); /* those that were posted before come first */
     wc_request *r = wc_request_new();
     *r = (wc_request){.recv = {.comm = &c->core,
                                .source = source == MPI_ANY_SOURCE ? WC_ANY : source,
@@ -38,8 +39,6 @@ int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype ty
         L.inside = r;
     else {
         r->handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
-        if (r->handle != r->inner || r->recv.message)
-            L.virtual_count++;
         wc_request_insert(r);
     }
     if (L.way == WC_WAY_FAST)
@@ -68,38 +67,80 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
     return wc_request_finish(r, status);
 }
 
-WC_EXPORT int MPI_Recv(void *buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
-                       MPI_Status *status) {
-    if (__builtin_expect(L.way == WC_WAY_FAST && source >= 0 && tag >= 0, 1)) {
-        wc_mpi_comm *c = wc_comm_of(comm);
-        if (__builtin_expect(c != NULL, 1)) {
-            wc_stream *s = wc_core_in(&L.core, &c->core, source, tag);
-            s->posted++;
-            s->handed++;
-        }
-        return PMPI_Recv(buf, count, type, source, tag, comm, status);
-    }
-    if (L.way == WC_WAY_OFF || source == MPI_PROC_NULL || !wc_comm_of(comm))
-        return PMPI_Recv(buf, count, type, source, tag, comm, status);
-    if (L.immediate)
-        wc_layer_poll();
-    return wc_receive_wait(buf, count, type, source, tag, comm, status);
+/* The way of a receive that can be counted by its stream. False: it must go the long way, or is
+ * none. */
+static bool make_fast(int source, int tag, MPI_Comm comm) {
+    wc_mpi_comm *c = L.way == WC_WAY_FAST && source >= 0 && tag >= 0 ? wc_comm_of(comm) : NULL;
+    if (c)
+        wc_core_in(&L.core, &c->core, source, tag);
+    return c;
 }
 
-WC_EXPORT int MPI_Irecv(void *buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
-                        MPI_Request *request) {
+#define RECEIVE_PARAMETERS                                                                         \
+    void *buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm
+#define RECEIVE_ARGUMENTS buf, count, type, source, tag, comm
+
+static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
+    if (!L.immediate && make_fast(source, tag, comm))
+        return MPI_Recv(RECEIVE_ARGUMENTS, status);
+    if (L.way == WC_WAY_OFF || source == MPI_PROC_NULL || !wc_comm_of(comm))
+        return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+    if (L.immediate)
+        wc_layer_poll();
+    return wc_receive_wait(RECEIVE_ARGUMENTS, status);
+}
+
+WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
+    wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
+    if (__builtin_expect(!s || L.immediate, 0))
+        return receive_slow(RECEIVE_ARGUMENTS, status);
+    s->handed++;
+    return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+}
+
+static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request *request) {
+    L.core.recordable = false;
+    if (L.posted_next == L.posted_end)
+        wc_posted_make_room();
+    if (make_fast(source, tag, comm))
+        return MPI_Irecv(RECEIVE_ARGUMENTS, request);
     if (L.way == WC_WAY_OFF || !wc_comm_of(comm))
-        return PMPI_Irecv(buf, count, type, source, tag, comm, request);
+        return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
     if (source == MPI_PROC_NULL) {
-        L.operations++;
-        return PMPI_Irecv(buf, count, type, source, tag, comm, request);
+        L.started++;
+        return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
     }
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
     wc_request *r;
-    int rc = wc_receive_start(&r, buf, count, type, source, tag, comm, false);
+    int rc = wc_receive_start(&r, RECEIVE_ARGUMENTS, false);
     *request = r->handle;
     return rc;
+}
+
+/* MPI has refused: nothing was started. */
+static __attribute__((noinline)) int undo_irecv(wc_posted *p, int rc) {
+    L.posted_next = p;
+    L.started--;
+    p->stream->handed--;
+    return rc;
+}
+
+WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
+    wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
+    wc_posted *p = L.posted_next;
+    if (__builtin_expect(!s || p == L.posted_end, 0))
+        return irecv_slow(RECEIVE_ARGUMENTS, request);
+    L.posted_next = p + 1;
+    L.started++;
+    s->handed++;
+    p->stream = s;
+    p->buffer = buf;
+    p->type = type;
+    p->count = count;
+    int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
+    p->handle = *request;
+    return __builtin_expect(rc == MPI_SUCCESS, 1) ? rc : undo_irecv(p, rc);
 }
 
 /* ---- probes ---- */
@@ -127,8 +168,13 @@ static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *statu
     return PMPI_Iprobe(source, tag, comm, flag, status);
 }
 
+/* Aligned probes concern nobody unless messages are in the library's hands. */
+static bool probes_natively(int source) {
+    return source == MPI_PROC_NULL || L.way == WC_WAY_OFF || (L.way == WC_WAY_FAST && !L.immediate);
+}
+
 WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
-    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+    if (probes_natively(source))
         return PMPI_Iprobe(source, tag, comm, flag, status);
     L.core.wanting = true;
     wc_layer_touch();
@@ -140,7 +186,7 @@ WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Stat
 }
 
 WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) {
-    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+    if (probes_natively(source))
         return PMPI_Probe(source, tag, comm, status);
     if (L.immediate)
         wc_layer_poll();
@@ -156,40 +202,62 @@ WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) 
 
 /* ---- both at once ---- */
 
-WC_EXPORT int MPI_Sendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest,
-                           int sendtag, void *recvbuf, int recvcount, MPI_Datatype recvtype,
-                           int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
-    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
-    if (!c)
-        return PMPI_Sendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
-                             recvtype, source, recvtag, comm, status);
-    /* As the standard describes it: a receive and a send that run at once. */
+#define BOTH_PARAMETERS                                                                            \
+    const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest, int sendtag,              \
+        void *recvbuf, int recvcount, MPI_Datatype recvtype, int source, int recvtag,              \
+        MPI_Comm comm, MPI_Status *status
+#define BOTH_ARGUMENTS                                                                             \
+    sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount, recvtype, source, recvtag,    \
+        comm, status
+
+/* Counts both if MPI's own call will do. */
+static bool count_both(int dest, int sendtag, int source, int recvtag, MPI_Comm comm) {
+    if (L.way == WC_WAY_OFF)
+        return true;
+    bool receives = source != MPI_PROC_NULL;
+    wc_mpi_comm *c = wc_comm_of(comm);
+    if (!c || L.way == WC_WAY_SLOW || L.immediate || (receives && (source < 0 || recvtag < 0)))
+        return !c;
+    if (dest != MPI_PROC_NULL)
+        wc_core_out(&L.core, &c->core, dest, sendtag)->sent++;
+    if (receives) {
+        wc_stream *s = wc_core_in(&L.core, &c->core, source, recvtag);
+        s->handed++;
+    }
+    return true;
+}
+
+/* As the standard describes it: a receive and a send that run at once. */
+static int sendrecv_slow(BOTH_PARAMETERS) {
     wc_request *r = NULL;
     MPI_Request send;
-    wc_layer_touch();
     int rc = MPI_SUCCESS;
+    wc_layer_touch();
     if (source != MPI_PROC_NULL)
         rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, true);
     if (rc == MPI_SUCCESS) {
         rc = MPI_Isend(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
-        L.operations--;
+        L.completed++;
     }
     if (rc == MPI_SUCCESS)
         rc = wc_send_wait(&send);
-    if (!r) {
-        if (rc == MPI_SUCCESS) /* the status of a receive from PROC_NULL */
-            rc = PMPI_Recv(recvbuf, recvcount, recvtype, MPI_PROC_NULL, recvtag, comm, status);
-        return rc;
-    }
     if (rc != MPI_SUCCESS)
         return rc;
+    if (!r) /* the status of a receive from PROC_NULL */
+        return PMPI_Recv(recvbuf, recvcount, recvtype, MPI_PROC_NULL, recvtag, comm, status);
     wait_ready(r);
     return wc_request_finish(r, status);
 }
 
+WC_EXPORT int MPI_Sendrecv(BOTH_PARAMETERS) {
+    if (count_both(dest, sendtag, source, recvtag, comm))
+        return PMPI_Sendrecv(BOTH_ARGUMENTS);
+    return sendrecv_slow(BOTH_ARGUMENTS);
+}
+
 WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
                                    int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
-    if (L.way == WC_WAY_OFF || !wc_comm_of(comm))
+    if (count_both(dest, sendtag, source, recvtag, comm))
         return PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm,
                                      status);
     int bytes, position = 0;
@@ -199,8 +267,8 @@ WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int 
         return rc != MPI_SUCCESS ? rc : MPI_ERR_NO_MEM;
     rc = PMPI_Pack(buf, count, type, packed, bytes, &position, comm);
     if (rc == MPI_SUCCESS)
-        rc = MPI_Sendrecv(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source,
-                          recvtag, comm, status);
+        rc = sendrecv_slow(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source,
+                           recvtag, comm, status);
     free(packed);
     return rc;
 }

@@ -64,12 +64,69 @@ void wc_request_release(wc_request *r) {
     free_requests = r;
 }
 
+/* ---- receives of the FAST way ---- */
+
+void wc_posted_adopt(void) {
+    wc_posted *end = L.posted_next;
+    L.posted_next = L.posted;
+    for (wc_posted *p = L.posted; p < end; p++) {
+        if (p->handle == MPI_REQUEST_NULL)
+            continue;
+        wc_stream *s = p->stream;
+        wc_request *r = wc_request_new();
+        *r = (wc_request){.recv = {.comm = s->comm,
+                                   .source = s->peer,
+                                   .tag = s->tag,
+                                   .stream = s,
+                                   .order = ++L.order},
+                          .handle = p->handle,
+                          .inner = p->handle,
+                          .buffer = p->buffer,
+                          .count = p->count,
+                          .type = p->type,
+                          .comm = wc_comm_from_core(s->comm)->handle};
+        s->handed--;
+        s->open++;
+        L.completed++;
+        wc_request_insert(r);
+    }
+}
+
+/* Programs complete their requests in the order of posting, or the other way round: both ends are
+ * near. */
+void wc_posted_completed(MPI_Request handle) {
+    L.completed++;
+    wc_posted *first = L.posted, *last = L.posted_next;
+    while (first < last && first->handle != handle && (last - 1)->handle != handle) {
+        first++;
+        last--;
+    }
+    if (first < last)
+        (first->handle == handle ? first : last - 1)->handle = MPI_REQUEST_NULL;
+    while (L.posted_next > L.posted && (L.posted_next - 1)->handle == MPI_REQUEST_NULL)
+        L.posted_next--;
+}
+
+/* Drops those that are complete; where that isn't enough, the table takes over. */
+void wc_posted_make_room(void) {
+    wc_posted *kept = L.posted;
+    for (const wc_posted *p = L.posted; p < L.posted_next; p++)
+        if (p->handle != MPI_REQUEST_NULL)
+            *kept++ = *p;
+    L.posted_next = kept;
+    if (kept > L.posted + WC_POSTED / 2) {
+        wc_posted_adopt();
+        wc_layer_update();
+    }
+}
+
 static int by_order(const void *a, const void *b) {
     const wc_recv *x = *(wc_recv *const *)a, *y = *(wc_recv *const *)b;
     return x->order < y->order ? -1 : 1;
 }
 
 size_t wc_request_list(wc_recv **list, size_t room) {
+    wc_posted_adopt();
     size_t n = L.table_count + (L.inside ? 1 : 0), found = 0;
     if (room < n)
         return n;
@@ -94,10 +151,6 @@ bool wc_request_ready(wc_request *r) {
     PMPI_Request_get_status(r->inner, &flag, &r->status);
     r->done = flag;
     return flag;
-}
-
-static bool is_virtual(const wc_request *r) {
-    return r->handle != r->inner || r->recv.message;
 }
 
 /* The source and tag of what came through the library: MPI saw another message. */
@@ -147,7 +200,7 @@ static void make_cancelled(wc_request *r, MPI_Status *status) {
 int wc_request_finish(wc_request *r, MPI_Status *status) {
     MPI_Status own;
     int rc = MPI_SUCCESS;
-    bool was_virtual = is_virtual(r), two_handles = r->handle != r->inner;
+    bool two_handles = r->handle != r->inner;
     if (r->inner == MPI_REQUEST_NULL) {
         make_cancelled(r, &own);
     } else {
@@ -159,12 +212,6 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
     }
     if (two_handles)
         release_handle(r);
-    if (was_virtual && !r->recv.inside)
-        L.virtual_count--;
-    if (r->looked_at)
-        L.virtual_count--;
-    if (r->recv.cancelled)
-        L.cancels--;
     wc_message_drop(r->recv.message);
     wc_request_release(r);
     if (status != MPI_STATUS_IGNORE) {

@@ -14,10 +14,14 @@ int wc_send_wait(MPI_Request *request) {
     }
 }
 
-/* Counts a send on the SLOW way; true if it may not block inside MPI: this rank has taken receives
+/* Counts a send the long way. True if it may not block inside MPI: this rank has taken receives
  * back, so others may be waiting for it to pull. */
-static bool note_slow(int to, int tag, MPI_Comm comm) {
-    wc_layer_touch();
+static bool count_slow(int to, int tag, MPI_Comm comm) {
+    if (to == MPI_PROC_NULL || L.way == WC_WAY_OFF)
+        return false;
+    L.core.recordable = false;
+    if (L.way == WC_WAY_SLOW)
+        wc_layer_touch();
     wc_mpi_comm *c = wc_comm_of(comm);
     if (!c)
         return false;
@@ -27,89 +31,95 @@ static bool note_slow(int to, int tag, MPI_Comm comm) {
     return L.core.armed;
 }
 
-static inline bool note(int to, int tag, MPI_Comm comm) {
-    if (__builtin_expect(to == MPI_PROC_NULL || L.way == WC_WAY_OFF, 0))
+/* The stream of a send on the FAST way, counted. False: take the long way. */
+static inline bool count_fast(int to, int tag, MPI_Comm comm) {
+    wc_stream *s = wc_fast_stream(WC_OUT, comm, to, tag);
+    if (__builtin_expect(!s, 0))
         return false;
-    if (__builtin_expect(L.way == WC_WAY_SLOW, 0))
-        return note_slow(to, tag, comm);
-    wc_mpi_comm *c = wc_comm_of(comm);
-    if (__builtin_expect(c != NULL, 1))
-        wc_core_out(&L.core, &c->core, to, tag)->sent++;
-    return false;
+    s->sent++;
+    return true;
 }
 
-static void note_synchronous(void) {
+static bool count_send(int to, int tag, MPI_Comm comm) {
+    L.core.recordable = false;
+    return !count_fast(to, tag, comm) && count_slow(to, tag, comm);
+}
+
+#define SEND_PARAMETERS                                                                            \
+    const void *buf, int count, MPI_Datatype type, int dest, int tag, MPI_Comm comm
+#define SEND_ARGUMENTS buf, count, type, dest, tag, comm
+#define LONG_WAY __attribute__((noinline)) static int /* keeps the other way short */
+
+typedef int start_function(SEND_PARAMETERS, MPI_Request *request);
+
+/* A blocking send as a nonblocking one and a loop that pulls. */
+static int send_pulling(start_function *start, SEND_PARAMETERS) {
+    MPI_Request request;
+    int rc = start(SEND_ARGUMENTS, &request);
+    return rc == MPI_SUCCESS ? wc_send_wait(&request) : rc;
+}
+
+LONG_WAY send_slow(SEND_PARAMETERS) {
+    bool pulls = count_slow(dest, tag, comm);
+    return pulls ? send_pulling(PMPI_Isend, SEND_ARGUMENTS) : PMPI_Send(SEND_ARGUMENTS);
+}
+
+WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
+    if (!count_fast(dest, tag, comm))
+        return send_slow(SEND_ARGUMENTS);
+    L.core.recordable = false;
+    return PMPI_Send(SEND_ARGUMENTS);
+}
+
+WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
     L.core.sync_used = true;
-}
-
-/* An operation whose request is not a receive's. PROC_NULL's are counted as well: their handles are
- * as useless after a restart as others. */
-static inline void note_operation(void) {
-    L.operations++;
-}
-
-#define SEND_ARGS const void *buf, int count, MPI_Datatype type, int dest, int tag, MPI_Comm comm
-
-WC_EXPORT int MPI_Send(SEND_ARGS) {
-    if (__builtin_expect(note(dest, tag, comm), 0)) {
-        MPI_Request request;
-        int rc = PMPI_Isend(buf, count, type, dest, tag, comm, &request);
-        return rc == MPI_SUCCESS ? wc_send_wait(&request) : rc;
-    }
-    return PMPI_Send(buf, count, type, dest, tag, comm);
-}
-
-WC_EXPORT int MPI_Ssend(SEND_ARGS) {
-    note_synchronous();
-    if (note(dest, tag, comm)) {
-        MPI_Request request;
-        int rc = PMPI_Issend(buf, count, type, dest, tag, comm, &request);
-        return rc == MPI_SUCCESS ? wc_send_wait(&request) : rc;
-    }
-    return PMPI_Ssend(buf, count, type, dest, tag, comm);
+    bool pulls = count_send(dest, tag, comm);
+    return pulls ? send_pulling(PMPI_Issend, SEND_ARGUMENTS) : PMPI_Ssend(SEND_ARGUMENTS);
 }
 
 /* A ready send may be a standard one (MPI 3.1, section 3.4), and must be: its receive may have been
  * taken back. */
-WC_EXPORT int MPI_Rsend(SEND_ARGS) {
-    if (note(dest, tag, comm)) {
-        MPI_Request request;
-        int rc = PMPI_Isend(buf, count, type, dest, tag, comm, &request);
-        return rc == MPI_SUCCESS ? wc_send_wait(&request) : rc;
-    }
-    return L.immediate ? PMPI_Send(buf, count, type, dest, tag, comm)
-                       : PMPI_Rsend(buf, count, type, dest, tag, comm);
+WC_EXPORT int MPI_Rsend(SEND_PARAMETERS) {
+    if (count_send(dest, tag, comm))
+        return send_pulling(PMPI_Isend, SEND_ARGUMENTS);
+    return L.immediate ? PMPI_Send(SEND_ARGUMENTS) : PMPI_Rsend(SEND_ARGUMENTS);
 }
 
-WC_EXPORT int MPI_Bsend(SEND_ARGS) {
-    note(dest, tag, comm);
-    return PMPI_Bsend(buf, count, type, dest, tag, comm);
+WC_EXPORT int MPI_Bsend(SEND_PARAMETERS) {
+    count_send(dest, tag, comm);
+    return PMPI_Bsend(SEND_ARGUMENTS);
 }
 
-WC_EXPORT int MPI_Isend(SEND_ARGS, MPI_Request *request) {
-    note(dest, tag, comm);
-    note_operation();
-    return PMPI_Isend(buf, count, type, dest, tag, comm, request);
+LONG_WAY isend_slow(SEND_PARAMETERS, MPI_Request *request) {
+    count_slow(dest, tag, comm);
+    L.started++;
+    return PMPI_Isend(SEND_ARGUMENTS, request);
 }
 
-WC_EXPORT int MPI_Issend(SEND_ARGS, MPI_Request *request) {
-    note_synchronous();
-    note(dest, tag, comm);
-    note_operation();
-    return PMPI_Issend(buf, count, type, dest, tag, comm, request);
+WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
+    if (!count_fast(dest, tag, comm))
+        return isend_slow(SEND_ARGUMENTS, request);
+    L.started++;
+    return PMPI_Isend(SEND_ARGUMENTS, request);
 }
 
-WC_EXPORT int MPI_Irsend(SEND_ARGS, MPI_Request *request) {
-    note(dest, tag, comm);
-    note_operation();
-    return L.immediate ? PMPI_Isend(buf, count, type, dest, tag, comm, request)
-                       : PMPI_Irsend(buf, count, type, dest, tag, comm, request);
+WC_EXPORT int MPI_Issend(SEND_PARAMETERS, MPI_Request *request) {
+    L.core.sync_used = true;
+    count_send(dest, tag, comm);
+    L.started++;
+    return PMPI_Issend(SEND_ARGUMENTS, request);
 }
 
-WC_EXPORT int MPI_Ibsend(SEND_ARGS, MPI_Request *request) {
-    note(dest, tag, comm);
-    note_operation();
-    return PMPI_Ibsend(buf, count, type, dest, tag, comm, request);
+WC_EXPORT int MPI_Irsend(SEND_PARAMETERS, MPI_Request *request) {
+    count_send(dest, tag, comm);
+    L.started++;
+    return L.immediate ? PMPI_Isend(SEND_ARGUMENTS, request) : PMPI_Irsend(SEND_ARGUMENTS, request);
+}
+
+WC_EXPORT int MPI_Ibsend(SEND_PARAMETERS, MPI_Request *request) {
+    count_send(dest, tag, comm);
+    L.started++;
+    return PMPI_Ibsend(SEND_ARGUMENTS, request);
 }
 
 /* Detaching a buffer waits for its messages, which may wait for a peer that waits for this rank to

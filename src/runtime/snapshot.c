@@ -86,6 +86,7 @@ static struct {
 
     int64_t heard_at, armed_at, recorded_at, settled_at; /* 0: not yet */
     double record_time, took_s;
+    int64_t step; /* of the record */
 } S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
 
 static double since_heard(int64_t when) {
@@ -187,6 +188,7 @@ void wc_snapshot_record(void) {
     wc_rows_free(&S.rows);
     wc_rows_record(&S.rows);
     clock_gettime(CLOCK_REALTIME, &t);
+    S.step = L.core.step;
     S.record_time = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
     S.recorded_at = wc_layer_now();
     R.info.stall_s = (double)(S.recorded_at - start) * 1e-9;
@@ -375,9 +377,17 @@ static void reduce_sizes(void) {
     S.stage = STAGE_SIZES;
 }
 
+/* The snapshot is given up. An open file would hold its space on the disk. */
+static void close_file(void) {
+    wc_error error = {WC_OK, ""};
+    wc_writer_close(R.writer, &error);
+    keep_error(&error);
+    S.stage = STAGE_WRITE;
+}
+
 static void make_channels(void) {
     if (S.all.lost) {
-        S.stage = STAGE_WRITE;
+        close_file();
         return;
     }
     if (is_root()) {
@@ -416,7 +426,7 @@ static void write_rank_row(void) {
         bytes += wc_region_bytes(&R.staging.copies[i]);
     S.rank_row = (wc_rank_row){.rank = (uint32_t)R.rank,
                                .pid = (uint32_t)getpid(),
-                               .step = (uint64_t)L.core.step,
+                               .step = (uint64_t)S.step,
                                .bytes = bytes,
                                .record_time = S.record_time,
                                .arm_s = since_heard(S.armed_at),
@@ -431,12 +441,14 @@ static void write_rank_row(void) {
 
 static void write_rest(void) {
     wc_error error = {WC_OK, ""};
-    if (S.channels.made) {
-        write_messages();
-        write_rank_row();
-        wc_writer_sync(R.writer, &error);
-        keep_error(&error);
+    if (!S.channels.made) {
+        close_file();
+        return;
     }
+    write_messages();
+    write_rank_row();
+    wc_writer_sync(R.writer, &error);
+    keep_error(&error);
     S.stage = STAGE_WRITE;
 }
 
@@ -488,7 +500,7 @@ static void share_outcome(void) {
     if (S.error.status != WC_OK)
         wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.published.id,
                     S.error.text);
-    if (is_root() && S.published.made)
+    if (is_root()) /* one that could not be published may have taken its number */
         R.next_id = S.published.id + 1;
     PMPI_Ibcast(&S.published, sizeof S.published, MPI_BYTE, 0, L.store, &S.requests[0]);
     S.stage = STAGE_OUTCOME;
