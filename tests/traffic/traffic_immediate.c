@@ -4,6 +4,8 @@
  * receiving, all four kinds of wildcards, sizes on both sides of eager limits, snapshots as fast as they can follow.
  *
  *   traffic_immediate SEED TOKENS HOPS [early]     early: keeps a receive posted across safe points
+ *
+ * With an even seed there is one communicator, and ranks wait in a blocking receive that follows the safe point.
  */
 #include "traffic.h"
 
@@ -27,6 +29,7 @@ static struct {
 static unsigned char in[TRAFFIC_BYTES], out[TRAFFIC_BYTES], early_in[TRAFFIC_BYTES];
 static MPI_Request early = MPI_REQUEST_NULL;
 static bool use_early;
+static int comms; /* in use */
 
 /* How something is done need not be the same after a restart; what is done must. */
 static unsigned choose(unsigned n) { return (unsigned)(traffic_hash(seed, (uint64_t)T.rank + 1000, choices++) % n); }
@@ -48,7 +51,7 @@ static void take(const unsigned char *buffer, int comm, const MPI_Status *status
 /* Takes what is there, if anything is: by a probe of one kind or another. */
 static bool poll_one(void) {
     MPI_Status status;
-    int flag, comm = (int)choose(TRAFFIC_COMMS);
+    int flag, comm = (int)choose((unsigned)comms);
     int source = choose(2) ? MPI_ANY_SOURCE : (int)choose((unsigned)T.ranks);
     int tag = choose(2) ? MPI_ANY_TAG : (int)choose(TAGS + 1);
     if (use_early && comm == 0)
@@ -77,7 +80,7 @@ static bool poll_early(void) {
 
 static void send(int destination, int tag, uint32_t id, uint32_t hops) {
     uint64_t h = traffic_hash(seed + 1, id, hops);
-    int comm = (int)(h % TRAFFIC_COMMS), done = 0;
+    int comm = (int)(h % (uint64_t)comms), done = 0;
     int bytes = traffic_compose(out, comm, destination, tag, id, hops, traffic_bytes(h >> 8));
     MPI_Request request;
     if (choose(8) == 0)
@@ -98,30 +101,24 @@ static void forward(token t) {
     send((int)(h % (uint64_t)T.ranks), (int)((h >> 16) % TAGS), t.id, t.hops - 1);
 }
 
-/* Waits for the next message on any communicator: only one that is blocked in a wait lets a snapshot record there. */
-static void wait_one(void) {
+/* Waits on all communicators at once, and takes back what was not needed. */
+static void wait_any(void) {
     static unsigned char buffers[TRAFFIC_COMMS][TRAFFIC_BYTES];
     MPI_Request requests[TRAFFIC_COMMS];
     MPI_Status status, others[TRAFFIC_COMMS];
-    int first, cancelled;
-    int begin = use_early ? 1 : 0;
-    if (choose(2)) {
-        while (!poll_one() && !poll_early())
-            ;
-        return;
-    }
+    int first, cancelled, begin = use_early ? 1 : 0;
     for (int c = 0; c < TRAFFIC_COMMS; c++)
         requests[c] = MPI_REQUEST_NULL;
-    for (int c = begin; c < TRAFFIC_COMMS; c++)
+    for (int c = begin; c < comms; c++)
         MPI_Irecv(buffers[c], TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[c], &requests[c]);
     if (use_early)
         requests[0] = early;
     MPI_Waitany(TRAFFIC_COMMS, requests, &first, &status);
     take(first == 0 && use_early ? early_in : buffers[first], first, &status);
-    for (int c = begin; c < TRAFFIC_COMMS; c++)
+    for (int c = begin; c < comms; c++)
         if (requests[c] != MPI_REQUEST_NULL)
             MPI_Cancel(&requests[c]);
-    for (int c = begin; c < TRAFFIC_COMMS; c++) {
+    for (int c = begin; c < comms; c++) {
         if (c == first)
             continue;
         MPI_Wait(&requests[c], &others[c]);
@@ -135,7 +132,29 @@ static void wait_one(void) {
         early = requests[0];
 }
 
-/* A blocking receive right after the safe point, on the communicator that all tokens of this program use then. */
+/* Right after the safe point, with no other MPI call in between: a snapshot can record this rank in here. */
+static void receive_blocking(void) {
+    MPI_Status status;
+    int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    if (choose(2)) {
+        MPI_Probe(source, tag, T.comms[0], &status);
+        source = status.MPI_SOURCE;
+        tag = status.MPI_TAG;
+    }
+    MPI_Recv(in, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[0], &status);
+    take(in, 0, &status);
+}
+
+static void wait_one(void) {
+    if (comms == 1 && !use_early)
+        receive_blocking();
+    else if (choose(2))
+        wait_any();
+    else
+        while (!poll_one() && !poll_early())
+            ;
+}
+
 static void stop_all(void) {
     for (int r = 1; r < T.ranks; r++)
         send(r, STOP_TAG, UINT32_MAX, (uint32_t)r);
@@ -163,6 +182,7 @@ int main(int argc, char **argv) {
         MPI_Abort(MPI_COMM_WORLD, 2);
     seed = strtoull(argv[1], NULL, 10);
     uint32_t tokens = (uint32_t)atoi(argv[2]), hops = (uint32_t)atoi(argv[3]);
+    comms = seed % 2 ? TRAFFIC_COMMS : 1;
     use_early = argc > 4 && strcmp(argv[4], "early") == 0;
     if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK || wavecut_cut(WAVECUT_IMMEDIATE) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
