@@ -172,9 +172,10 @@ static error_t parse(int key, char *text, struct argp_state *state) {
 int main(int argc, char **argv) {
     arguments a = {.seeds = 1000, .first = 1};
     unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0;
-    argp_parse(
-        &(struct argp){argp_options, parse, NULL, "The protocol core under seeded schedules."},
-        argc, argv, 0, NULL, &a);
+    const struct argp argp = {.options = argp_options,
+                              .parser = parse,
+                              .doc = "The protocol core under seeded schedules."};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
     for (uint64_t seed = a.first; seed < a.first + a.seeds && (!a.fault || !problems); seed++) {
         run_seed(&(sim_options){.seed = seed, .verbose = a.verbose, .fault = a.fault});
         commits[J.options.immediate] += J.commits;
