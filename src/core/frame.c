@@ -168,11 +168,11 @@ static void end_attempt(wc_core *core, const wc_vote *outcome) {
 static void agreed(wc_core *core, const wc_vote *result) {
     if ((result->flags & WC_VOTE_IMMEDIATE) && (result->flags & WC_VOTE_ALIGNED))
         wc_core_void(core, WC_REASON_MODES_DIFFER, -1, -1, NULL);
-    if (result->void_rank >= 0 || core->vote.void_rank >= 0) {
-        wc_vote outcome = result->void_rank >= 0 ? *result : core->vote;
+    /* What has voided this rank since it entered, the others don't know yet: A will tell them. */
+    if (result->void_rank >= 0) {
         if (core->armed)
             wc_pulled_close(core);
-        end_attempt(core, &outcome);
+        end_attempt(core, result);
         return;
     }
     core->sync_sends = result->flags & WC_VOTE_SYNC_SENDS;

@@ -106,7 +106,11 @@ static void run_seed(const sim_options *options) {
     J.options.open = sim_choose(2);
     J.kind = (int)sim_choose(3);
     J.comms = J.options.open ? SIM_COMMS : 1;
-    J.barriers = !J.options.immediate && (J.kind == 2 || sim_choose(4) == 0);
+    /* Aligned wildcards of both kinds need them; a rank that is blocked in a receive can't come. */
+    if (J.options.immediate)
+        J.barriers = J.options.open && sim_choose(2);
+    else
+        J.barriers = J.kind == 2 || sim_choose(4) == 0;
     for (int i = 0; i < J.ranks; i++)
         sim_rank_open(&J.at[i], i);
     sim_program_begin();

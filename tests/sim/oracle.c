@@ -63,7 +63,7 @@ void sim_oracle_got(sim_rank *r, int comm, int source, int tag, const sim_payloa
 static void judge_channel(const cut *c, int comm, int s, int d) {
     uint64_t before = c->state[s].sent[comm][d];
     uint8_t flying_bits[SIM_MESSAGES / 8] = {0};
-    uint64_t next[SIM_TAGS + 16] = {0};
+    uint64_t next[SIM_TAGS + 64] = {0};
     for (size_t i = 0; i < c->count[d]; i++) {
         const flying *f = &c->messages[d][i];
         if (f->comm != comm || f->source != s)
@@ -121,6 +121,10 @@ void sim_oracle_finished(sim_rank *r, const wc_vote *outcome) {
               outcome->void_rank < 0 ? "committed" : wc_reason_text((wc_reason)outcome->reason));
     if (outcome->void_rank >= 0) {
         J.voids[outcome->reason] += r->rank == 0;
+        bool blames = outcome->reason == WC_REASON_ORPHAN || outcome->reason == WC_REASON_COUNTERS;
+        if (blames && !J.options.fault)
+            sim_problem("rank %d, from %d, tag %d: %s", outcome->void_rank, outcome->peer,
+                        outcome->tag, wc_reason_text((wc_reason)outcome->reason));
         return;
     }
     check_counters(r);

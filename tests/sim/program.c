@@ -7,9 +7,10 @@ enum {
     STEPS = 40,
     DELAYS = 4,
     AHEAD = 2,
-    STEP_TAGS = 8,
+    STEP_TAGS = SIM_TAGS, /* the first of one for each step */
     TOKENS = 4,
     HOPS = 25,
+    BARRIERS = 6,
     STOP = SIM_TAGS - 1
 };
 enum { PHASE_TOP, PHASE_WAIT, PHASE_BARRIER };
@@ -44,7 +45,7 @@ static planned plan(int step, int from, int to, int comm, int m) {
     planned p = {.due = step + (int)(h % DELAYS), .tag = (int)((h >> 8) % SIM_TAGS)};
     p.due = p.due < STEPS ? p.due : STEPS - 1;
     if (comm == 1 && J.kind == KIND_SOURCE)
-        p.tag = STEP_TAGS + p.due % STEP_TAGS;
+        p.tag = STEP_TAGS + p.due; /* or a rank that is ahead would answer for a later step */
     return p;
 }
 
@@ -189,13 +190,28 @@ static bool immediate_wait(sim_rank *r) {
     return ready;
 }
 
+static bool owes_barriers(const sim_rank *r) {
+    return J.barriers && r->barriers < BARRIERS;
+}
+
+/* The ranks come to it when they like, with receives open: what meets those is MPI's affair then. */
+static bool goes_to_barrier(sim_rank *r) {
+    if (!owes_barriers(r) || (!r->state.stopped && sim_choose(30)))
+        return false;
+    enter_barrier(r);
+    r->phase = PHASE_BARRIER;
+    return true;
+}
+
 static void immediate_turn(sim_rank *r) {
-    if (r->phase == PHASE_WAIT) {
-        r->phase = immediate_wait(r) ? PHASE_TOP : PHASE_WAIT;
-        return;
-    }
     if (r->phase == PHASE_BARRIER) {
         r->phase = leave_barrier(r) ? PHASE_TOP : PHASE_BARRIER;
+        return;
+    }
+    if (goes_to_barrier(r))
+        return;
+    if (r->phase == PHASE_WAIT) {
+        r->phase = immediate_wait(r) ? PHASE_TOP : PHASE_WAIT;
         return;
     }
     r->state.step++;
@@ -239,7 +255,9 @@ void sim_program_took(sim_rank *r, const sim_payload *payload, int tag) {
 }
 
 bool sim_program_done(const sim_rank *r) {
-    return J.options.immediate ? r->state.stopped && r->phase == PHASE_TOP : r->state.step == STEPS;
+    if (J.options.immediate)
+        return r->state.stopped && r->phase == PHASE_TOP && !owes_barriers(r);
+    return r->state.step == STEPS;
 }
 
 void sim_program_turn(sim_rank *r) {

@@ -96,7 +96,7 @@ typedef struct sim_options {
 typedef struct sim_job {
     sim_options options;
     int ranks;
-    bool barriers; /* between steps */
+    bool barriers; /* aligned: between steps; immediate: now and then */
     int comms;     /* in use */
     int kind;      /* of wildcards */
     uint64_t random;
