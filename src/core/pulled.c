@@ -350,11 +350,16 @@ void wc_core_starved(wc_core *core) {
 
 /* ---- close ---- */
 
+/* No marker came on its channel: nothing in it was sent before the cut. */
+static bool is_after_cut(wc_core *core, const wc_message *m) {
+    return m->tentative && !wc_channel_get(&core->in, m->comm, m->source)->closed;
+}
+
 static void drop_tentative(wc_core *core) {
     size_t kept = 0;
     for (size_t i = 0; i < core->cut.count; i++) {
         wc_message *m = core->cut.at[i];
-        if (m->tentative && !wc_channel_get(&core->in, m->comm, m->source)->closed) {
+        if (is_after_cut(core, m)) {
             m->in_cut = m->tentative = false;
             wc_message_drop(m);
         } else {
@@ -384,10 +389,11 @@ static void copy_complete(wc_core *core, wc_recv *r) {
         wc_core_void(core, WC_REASON_PARTIAL_TYPE, -1, -1, NULL);
         return;
     }
-    m->in_cut = true;
     m->tentative = r->tentative;
     m->order = r->cut_order;
-    wc_messages_add(&core->cut, m);
+    m->in_cut = core->state < WC_STATE_SETTLING || !is_after_cut(core, m);
+    if (m->in_cut)
+        wc_messages_add(&core->cut, m);
     wc_message_drop(m);
 }
 
@@ -516,22 +522,39 @@ static void log_matched(wc_core *core, wc_recv *r) {
     wc_message_drop(m);
 }
 
+/* Pulls what a channel has brought; true if there was something. */
+static bool pull_channel(wc_core *core, const wc_comm *comm, int source) {
+    bool any = false;
+    wc_pulled p;
+    while (core->port.pull(core->port.context, comm, source, &p)) {
+        take_message(core, comm, &p);
+        any = true;
+    }
+    return any;
+}
+
+/* A marker that met a receive for markers has left its place in the channel: what came on it and
+ * was not handed over yet may stand on either side. */
+static void take_markers_met(wc_core *core, wc_comm *comm, wc_recv *const *matched, size_t n) {
+    int *sources = wc_core_alloc((size_t)comm->size * sizeof *sources);
+    size_t markers = core->port.take_back_marker_receives(core->port.context, comm, sources);
+    for (size_t i = 0; i < markers; i++) {
+        bool came = pull_channel(core, comm, sources[i]);
+        take_marker(core, comm, sources[i]);
+        if (came || may_have_matched(matched, n, comm, sources[i]))
+            wc_core_void(core, WC_REASON_ORDER_UNKNOWN, sources[i], -1, NULL);
+    }
+    free(sources);
+}
+
 void wc_core_native_end(wc_core *core) {
     if (!core->outside)
         return;
     core->outside = false;
     wc_recv **matched = NULL;
     size_t n = take_back_all(core, &matched);
-    for (wc_comm *comm = core->comms; comm; comm = comm->next) {
-        int *sources = wc_core_alloc((size_t)comm->size * sizeof *sources);
-        size_t markers = core->port.take_back_marker_receives(core->port.context, comm, sources);
-        for (size_t i = 0; i < markers; i++) {
-            take_marker(core, comm, sources[i]);
-            if (may_have_matched(matched, n, comm, sources[i]))
-                wc_core_void(core, WC_REASON_ORDER_UNKNOWN, sources[i], -1, NULL);
-        }
-        free(sources);
-    }
+    for (wc_comm *comm = core->comms; comm; comm = comm->next)
+        take_markers_met(core, comm, matched, n);
     for (size_t i = 0; i < n && has_recorded(core) && core->logging; i++)
         log_matched(core, matched[i]);
     free(matched);
