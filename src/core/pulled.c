@@ -19,6 +19,7 @@ static bool has_recorded(const wc_core *core) {
 
 static void enqueue(wc_core *core, wc_recv *r) {
     r->state = WC_RECV_SOFT;
+    r->judged = false;
     r->next = NULL;
     *core->soft_end = r;
     core->soft_end = &r->next;
@@ -303,7 +304,7 @@ static void log_native(wc_core *core) {
         wc_recv *r = list[i];
         r->log =
             r->state != WC_RECV_SOFT && r->state != WC_RECV_BOUND && !r->handed && !r->cancelled;
-        r->judged = true;
+        r->judged = r->state != WC_RECV_SOFT; /* that one may still be matched in MPI, see below */
         r->tentative = false;
         r->cut_order = r->order;
     }
