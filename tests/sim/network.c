@@ -107,6 +107,17 @@ static void take_control(sim_rank *r) {
     free(c);
 }
 
+void sim_network_deliver_on(int comm, int source, int destination) {
+    sim_packets *queue = &J.channel[comm][source][destination];
+    arrive(&J.at[destination], take(queue, &queue->first));
+}
+
+void sim_network_deliver_control(void) {
+    for (int i = 0; i < J.ranks; i++)
+        while (J.at[i].control)
+            take_control(&J.at[i]);
+}
+
 static bool deliver_one(int kind) {
     int start = (int)sim_choose((unsigned)J.ranks);
     for (int i = 0; i < J.ranks; i++) {
@@ -117,11 +128,10 @@ static bool deliver_one(int kind) {
         }
         int comm = (int)sim_choose(SIM_COMMS), from = (int)sim_choose((unsigned)J.ranks);
         for (int k = 0; kind && k < SIM_COMMS * J.ranks; k++) {
-            sim_packets *queue =
-                &J.channel[(comm + k / J.ranks) % SIM_COMMS][(from + k) % J.ranks][r->rank];
-            if (!queue->first)
+            int c = (comm + k / J.ranks) % SIM_COMMS, source = (from + k) % J.ranks;
+            if (!J.channel[c][source][r->rank].first)
                 continue;
-            arrive(r, take(queue, &queue->first));
+            sim_network_deliver_on(c, source, r->rank);
             return true;
         }
     }

@@ -98,11 +98,11 @@ static void judge_clocks(const cut *c) {
 }
 
 static void judge(const cut *c) {
+    judge_clocks(c);
     for (int comm = 0; comm < SIM_COMMS; comm++)
         for (int s = 0; s < J.ranks; s++)
             for (int d = 0; d < J.ranks; d++)
                 judge_channel(c, comm, s, d);
-    judge_clocks(c);
 }
 
 static void check_counters(const sim_rank *r) {
@@ -138,6 +138,7 @@ void sim_oracle_finished(sim_rank *r, const wc_vote *outcome) {
     open.state[r->rank] = r->saved;
     open.messages[r->rank] = list;
     open.count[r->rank] = messages->count;
+    J.in_flight += (unsigned)messages->count;
     if (++open.ranks < (unsigned)J.ranks)
         return;
     judge(&open);
@@ -176,6 +177,7 @@ bool sim_oracle_restart(void) {
         sim_rank_close(&J.at[i]);
         sim_rank_open(&J.at[i], i);
         J.at[i].state = last.state[i];
+        J.restored += (unsigned)last.count[i];
         for (size_t k = 0; k < last.count[i]; k++) {
             const flying *f = &last.messages[i][k];
             sim_payload *data = malloc(sizeof *data);
@@ -187,4 +189,10 @@ bool sim_oracle_restart(void) {
     memset(J.joined, 0, sizeof J.joined);
     clear_cut(&open);
     return true;
+}
+
+size_t sim_oracle_in_flight(int rank, uint32_t *tokens) {
+    for (size_t i = 0; i < last.count[rank] && i < SIM_QUEUE; i++)
+        tokens[i] = last.messages[rank][i].payload.token;
+    return last.count[rank];
 }

@@ -21,6 +21,8 @@ static const uint32_t stop_token = UINT32_MAX;
 static void at_safepoint(sim_rank *r) {
     r->core.now = J.now;
     wc_core_safepoint(&r->core, J.now);
+    if (J.options.quiet)
+        return;
     if (sim_choose(4) == 0 && !wc_core_busy(&r->core))
         wc_core_request(&r->core);
     if (sim_choose(40) == 0)

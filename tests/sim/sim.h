@@ -2,10 +2,13 @@
 /*
  * A job in one process: simulated MPI under the protocol core, one seed, the same course each time.
  *
- *   network.c   channels in order, matching, delayed completion, control messages, reductions: the
- * port of each core rank.c      what the wrappers do: start, complete and hand over receives, send
+ *   run.c       one seed: a job from its start to its end
+ *   network.c   channels in order, matching, delayed completion, control messages, reductions
+ *   rank.c      what the wrappers do: start, complete and hand over receives, send
  *   program.c   what the ranks run: aligned steps, or tokens that hop
  *   oracle.c    judges each committed cut, and the end of the run, by its own account
+ *   main.c      wavecut-sim: many seeds
+ *   points.c    section 7 of protocol.md, point by point
  */
 #ifndef SIM_H
 #define SIM_H
@@ -57,8 +60,8 @@ typedef struct sim_state {
     uint64_t sent[SIM_COMMS][SIM_RANKS];
     uint8_t got[SIM_COMMS][SIM_RANKS][SIM_MESSAGES / 8];
     uint64_t clock[SIM_RANKS];
-    uint64_t next[SIM_COMMS][SIM_RANKS]
-                 [SIM_TAGS]; /* lowest number that may come next on a stream */
+    /* lowest number that may come next on a stream */
+    uint64_t next[SIM_COMMS][SIM_RANKS][SIM_TAGS];
     struct {
         uint32_t id, hops;
     } queue[SIM_QUEUE];
@@ -90,6 +93,8 @@ typedef struct sim_options {
     uint64_t seed;
     bool immediate, verbose;
     bool open;         /* receives stay open across safe points: no restart */
+    bool quiet;        /* no requests by chance, and no failing disk */
+    int dies_at;       /* turn at which the job dies, and is restarted; 0: by the seed */
     const char *fault; /* the rule to break; NULL: none */
 } sim_options;
 
@@ -106,24 +111,34 @@ typedef struct sim_job {
     wc_vote votes[WC_PHASES][64]; /* of the last 64 reductions */
     unsigned joined[WC_PHASES][64];
     unsigned commits, voids[64];
+    unsigned in_flight, restored; /* messages: in all cuts, and those that came back */
     char problem[256];
 } sim_job;
 
 extern sim_job J;
 
-/* ---- chance ---- */
+/* ---- chance: run.c ---- */
 uint64_t sim_hash(uint64_t a, uint64_t b, uint64_t c);
 unsigned sim_choose(unsigned n); /* 0 to n - 1, by the seed */
-void sim_problem(const char *format, ...)
-    __attribute__((format(printf, 1, 2))); /* the first one is kept */
-void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2))); /* with --verbose */
+/* The first one is kept. */
+void sim_problem(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* With --verbose. */
+void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- run.c ---- */
+void sim_run(const sim_options *options); /* the seed decides all; J tells what became of it */
+void sim_open(const sim_options *options, int ranks); /* a job without a program */
+void sim_close(void);
+void sim_make_durable(sim_rank *r); /* if it has a cut, at times */
 
 /* ---- network.c ---- */
 extern const wc_port sim_port;
 void sim_push(sim_packets *queue, sim_packet *p);
 void sim_network_send(int comm, int source, int destination, const sim_packet *packet);
 bool sim_network_deliver(void); /* one packet or control message; false: there is none */
-void sim_post(sim_rank *r, sim_receive *receive); /* to MPI */
+void sim_network_deliver_on(int comm, int source, int destination); /* the next of a channel */
+void sim_network_deliver_control(void);                             /* all of it */
+void sim_post(sim_rank *r, sim_receive *receive);                   /* to MPI */
 void sim_network_clear(void);
 bool sim_network_empty(void);
 
@@ -146,9 +161,10 @@ void sim_program_end(sim_rank *r); /* takes back what is still posted */
 void sim_oracle_got(sim_rank *r, int comm, int source, int tag, const sim_payload *payload);
 void sim_oracle_finished(sim_rank *r, const wc_vote *outcome);
 void sim_oracle_end(void);
-/* Puts the job back to the last committed cut: fresh cores, programs and channels. False: there was
- * none. */
+/* Puts the job back to the last committed cut, with fresh cores and channels. False: none. */
 bool sim_oracle_restart(void);
 void sim_oracle_clear(void);
+/* Tokens of the messages in flight to a rank in the last committed cut, in order. [SIM_QUEUE] */
+size_t sim_oracle_in_flight(int rank, uint32_t *tokens);
 
 #endif

@@ -29,7 +29,6 @@ typedef struct traffic {
     MPI_Comm comms[TRAFFIC_COMMS];
     uint64_t sent[TRAFFIC_COMMS][TRAFFIC_RANKS];                    /* protected */
     uint8_t got[TRAFFIC_COMMS][TRAFFIC_RANKS][TRAFFIC_MESSAGES / 8]; /* protected: one bit a message */
-    bool failed;
 } traffic;
 
 extern traffic T;
@@ -49,9 +48,10 @@ void traffic_receive(const unsigned char *buffer, int comm, const MPI_Status *st
 /* Asks for a snapshot whenever none is under way. */
 void traffic_request(void);
 
-/* Collective, at the end: was every message that was sent received? Returns the exit code. */
-int traffic_close(void);
+/* Collective, at the end: was every message that was sent received? */
+void traffic_close(void);
 
+/* Ends the whole run. */
 void traffic_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -205,7 +205,7 @@ int main(int argc, char **argv) {
             take(early_in, 0, &status);
     }
     wavecut_finalize();
-    int rc = traffic_close();
+    traffic_close();
     MPI_Finalize();
-    return rc;
+    return 0;
 }
