@@ -35,6 +35,11 @@ static void free_slot(wc_core *core, wc_slot **at) {
     free(s);
 }
 
+void wc_counted_free(wc_core *core) {
+    while (core->slots)
+        free_slot(core, &core->slots);
+}
+
 static void resolve(wc_core *core) {
     for (wc_slot **at = &core->slots; *at;) {
         wc_slot *s = *at, *earlier = core->slots;

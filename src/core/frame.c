@@ -33,6 +33,7 @@ void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *conf
 
 void wc_core_free(wc_core *core) {
     wc_messages_clear(&core->cut);
+    wc_counted_free(core);
     while (core->stash) {
         wc_message *first = core->stash;
         core->stash = first->next;

@@ -17,6 +17,7 @@ bool wc_counted_logs(const wc_core *core,
                      const wc_recv *r); /* may what it received belong to the cut? */
 void wc_counted_log(wc_core *core, wc_recv *r, wc_stream *stream); /* copies it into the cut */
 void wc_counted_handed(wc_core *core, wc_recv *r, wc_stream *stream);
+void wc_counted_free(wc_core *core);
 void wc_counted_record(wc_core *core);
 void wc_counted_close(wc_core *core);  /* B is complete: all markers are here */
 bool wc_counted_settle(wc_core *core); /* true when every message in flight is in the cut */
