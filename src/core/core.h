@@ -5,20 +5,22 @@
  * What happens comes in as calls (events); what is to be done goes out through wc_port. Times are
  * passed in.
  *
- *   IDLE ──request heard──▶ AGREEING ──agreed──▶ AGREED ──record──▶ RECORDED ──A──▶ CLOSING ──B──▶
- * SETTLING ▲                          │void                                                   │A
- * void     │all here
- *    ├──────────────────────────┴───────────────────────────────────────────────────────┘ ▼
- *    └──────────────────────────────────────── COMMITTING ◀──wc_core_durable────────────────────
- * WRITING
+ *   IDLE ──request heard──▶ AGREEING ──agreed──▶ AGREED ──record──▶ RECORDED
+ *    ▲ ▲                       │void                                   │A
+ *    │ └───────────────────────┘                                       ▼
+ *    ├────────────B, after a void A──────────────────────────────── CLOSING
+ *    │                                                                 │B
+ *    │                                                                 ▼
+ *    └──commit── COMMITTING ◀──wc_core_durable── WRITING ◀──all here── SETTLING
  *
  * A rank that can't give a valid record walks the same way with `vote` void.
  *
  * Invariants (asserted where they are named):
- *   I1  every rank enters AGREE, A, B and COMMIT of an attempt once each, in this order; A void
- * ends the attempt after B I2  a channel that was used before the record is marked before anything
- * is sent on it after the record I3  the cut of an attempt holds only messages handed to the
- * application after the record I4  no receive is in the software queue while the rank is not armed
+ *   I1  every rank enters AGREE, A, B and COMMIT of an attempt once each, in this order; a void AGREE
+ *       ends the attempt at once, a void A ends it after B
+ *   I2  a channel that was used before the record is marked before anything is sent on it after it
+ *   I3  the cut of an attempt holds only messages handed to the application after the record
+ *   I4  no receive is in the software queue while the rank is not armed
  *   I5  a held message is never handed over before the rank has recorded or given up
  *   I6  state changes only in set_state (frame.c)
  */
@@ -142,7 +144,6 @@ struct wc_core {
     int initiator;  /* lowest rank that asked for this attempt */
     bool b_entered; /* CLOSING: own markers are received */
     bool written;   /* A was valid, so every rank writes */
-    uint64_t names_hash;
 
     /* counting */
     wc_comm *comms;
@@ -172,8 +173,7 @@ struct wc_core {
 void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *config);
 void wc_core_free(wc_core *core);
 
-/* Makes a communicator known; it belongs to the caller, and stays until the end.
- */
+/* Makes a communicator known; it belongs to the caller, and stays until the end. */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
 bool wc_core_comm_busy(const wc_core *core,
                        const wc_comm *comm); /* has messages or receives in the library */
@@ -207,16 +207,16 @@ static inline bool wc_core_slow(const wc_core *core) {
     return core->armed || core->logging || core->stash || core->bound_count;
 }
 
-/* One used channel to this rank as the cut has it, between settled and finished. Returns how many
- * there are. */
+int wc_core_job_rank(wc_core *core, wc_channel *channel);
+
+/* One used channel to this rank as the cut has it. */
 typedef struct wc_channel_count {
     wc_comm *comm;
     int source;
     uint64_t sent, received, in_flight;
 } wc_channel_count;
 
-int wc_core_job_rank(wc_core *core, wc_channel *channel);
-
+/* All of them, between settled and finished. Returns how many there are. */
 size_t wc_core_channels(const wc_core *core, wc_channel_count *counts, size_t room);
 
 /* ---- sends and receives ---- */

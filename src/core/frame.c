@@ -79,7 +79,6 @@ static void enter_agreement(wc_core *core) {
     core->asked = false;
     core->asked_step = core->step;
     core->vote.step = core->step + core->lookahead;
-    core->vote.hash_min = core->vote.hash_max = core->names_hash;
     if (core->in_streams.count + core->out_streams.count > core->config.max_streams)
         wc_core_void(core, WC_REASON_STREAMS, -1, -1, NULL);
     if (core->ending)

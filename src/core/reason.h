@@ -12,7 +12,7 @@
     X(REQUEST_OPEN, "has a request outstanding at its safe point")                                 \
     X(COLLECTIVE_OPEN, "has a nonblocking collective outstanding at its safe point")               \
     X(UNSUPPORTED, "used a call that this version can't snapshot")                                 \
-    X(COLLECTIVES_DIFFER, "has completed other collectives than other ranks")                 \
+    X(COLLECTIVES_DIFFER, "has completed other collectives than other ranks")                      \
     X(ORPHAN, "received a message that its sender has not sent yet at the cut: the program is "    \
               "not aligned, use wavecut_cut(WAVECUT_IMMEDIATE)")                                   \
     X(HELD, "needs a message from behind the marker to go on")                                     \

@@ -13,12 +13,8 @@ const char *wc_reason_text(wc_reason reason) {
 }
 
 wc_vote wc_vote_neutral(void) {
-    return (wc_vote){.step = INT64_MIN,
-                     .hash_min = UINT64_MAX,
-                     .void_rank = -1,
-                     .peer = -1,
-                     .tag = -1,
-                     .initiator = INT32_MAX};
+    return (wc_vote){
+        .step = INT64_MIN, .void_rank = -1, .peer = -1, .tag = -1, .initiator = INT32_MAX};
 }
 
 static void take_reason(wc_vote *into, const wc_vote *other) {
@@ -33,10 +29,6 @@ void wc_vote_merge(wc_vote *into, const wc_vote *other) {
     if (other->step > into->step)
         into->step = other->step;
     into->sum += other->sum;
-    if (other->hash_min < into->hash_min)
-        into->hash_min = other->hash_min;
-    if (other->hash_max > into->hash_max)
-        into->hash_max = other->hash_max;
     into->flags |= other->flags;
     if (other->initiator < into->initiator)
         into->initiator = other->initiator;

@@ -26,10 +26,8 @@ typedef enum wc_phase {
 #define WC_VOTE_TEXT 72
 
 typedef struct wc_vote {
-    int64_t step;      /* max: the step to record at */
-    uint64_t sum;      /* sum: collective counts, see wc_comm_clock */
-    uint64_t hash_min; /* min and max of a hash that should be the same on every rank */
-    uint64_t hash_max;
+    int64_t step;            /* max: the step to record at */
+    uint64_t sum;            /* sum: collective counts, see wc_comm_clock */
     uint32_t flags;          /* or */
     int32_t void_rank;       /* the lowest rank that voids, with its reason; -1: nobody */
     int32_t reason;          /* wc_reason */
