@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Jobs of the example programs that are killed, restarted and compared; shared by the tests of faults."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LIMIT_S = 120  # of one run: then it hangs
+
+
+class Failure(Exception):
+    """A test has found something; the text says what."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+class Job:
+    """One run of a program under mpirun, in a session of its own, its output in a file."""
+
+    def __init__(self, build, work, program, options, ranks=4, prefix=(), **settings):
+        self.log = os.path.join(work, "log")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WAVECUT_")}
+        environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                           OMPI_MCA_rmaps_base_oversubscribe="1", WAVECUT_DIR=os.path.join(work, "ckpt"))
+        environment.update({f"WAVECUT_{k}": str(v) for k, v in settings.items()})
+        command = [*prefix, "mpirun.openmpi", "-n", str(ranks), os.path.join(build, program), *options]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=subprocess.STDOUT, start_new_session=True)
+
+    def pids(self):
+        """Process of each rank that is there."""
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    session = int(f.read().rsplit(")", 1)[1].split()[3])
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    rank = re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", f.read())
+            except (OSError, IndexError):
+                continue
+            # mpirun gives its ranks process groups of their own, but not sessions.
+            if rank and session == self.process.pid:
+                found[int(rank.group(1))] = int(pid)
+        return found
+
+    def signal(self, rank, number):
+        """False: the rank isn't there (any more)."""
+        pid = self.pids().get(rank)
+        try:
+            if pid:
+                os.kill(pid, number)
+        except ProcessLookupError:
+            pid = None
+        return bool(pid)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self):
+        """Exit code. A job that doesn't end is ended, and is a failure."""
+        try:
+            return self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait()
+            raise Failure(f"no end after {LIMIT_S} s:\n{self.output()[-3000:]}") from None
+
+    def wait_for_snapshots(self, n):
+        directory = os.path.join(os.path.dirname(self.log), "ckpt")
+        while self.running() and len(snapshots(directory)) < n:
+            time.sleep(0.01)
+        expect(len(snapshots(directory)) >= n, f"only {len(snapshots(directory))} snapshots:\n{self.output()[-3000:]}")
+
+    def output(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+
+def run(*arguments, **settings):
+    """The exit code and the output of a whole run."""
+    job = Job(*arguments, **settings)
+    code = job.wait()
+    expect(code < 128 and "Segmentation" not in job.output(), f"a crash ({code}):\n{job.output()[-3000:]}")
+    return code, job.output()
+
+
+def snapshots(directory):
+    """Complete snapshots, by number."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    return [os.path.join(directory, n) for n in sorted(names) if re.fullmatch(r"wavecut-\d+\.h5", n)]
+
+
+def wavecut(build, *arguments):
+    return subprocess.run([os.path.join(build, "bin/wavecut"), *arguments], capture_output=True, text=True)
+
+
+def info(build, path):
+    return json.loads(wavecut(build, "info", "--json", path).stdout)
+
+
+def same(a, b):
+    with open(a, "rb") as x, open(b, "rb") as y:
+        return x.read() == y.read()
+
+
+def restarted_from(output):
+    found = re.search(r"restarted from (\S+)", output)
+    return found and found.group(1)
+
+
+def main(test, description):
+    """Runs test(build, work) in a directory that is removed afterwards. sys.argv: BUILD."""
+    print(description, flush=True)
+    work = tempfile.mkdtemp(prefix="wavecut-fault-")
+    try:
+        test(os.path.abspath(sys.argv[1]), work)
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
+    finally:
+        shutil.rmtree(work)
