@@ -61,8 +61,8 @@ void wc_layer_progress(void) {
     int64_t now = wc_layer_now();
     if (L.detached)
         wc_request_poll_detached();
+    L.hooks.tick(now); /* first: its requests are as old as those that others tell of */
     wc_control_poll();
-    L.hooks.tick(now);
     wc_core_progress(&L.core, now);
     schedule_tick(now);
     L.in_progress = false;

@@ -149,6 +149,10 @@ static wc_status open_directory(wc_error *error) {
             memcpy(R.settings.dir, path, sizeof path);
         else
             wc_error_set(error, WC_ERR_IO, "%s: %m", R.settings.dir);
+        wc_error told;
+        if (error->status == WC_OK && wc_store_may_write(R.settings.dir, &told) != WC_OK)
+            wc_log_job(WC_LOG_ERROR, "%s; until then the job runs without new snapshots",
+                       told.text);
     }
     if (wc_agree(error) == WC_OK)
         PMPI_Bcast(R.settings.dir, sizeof R.settings.dir, MPI_BYTE, 0, R.comm);

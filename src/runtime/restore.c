@@ -100,7 +100,9 @@ static void choose_file(void) {
     if (try_snapshot(R.settings.restart_file, &error) == WC_OK)
         check_ranks(R.settings.restart_file);
     else
-        R.choice = error;
+        wc_error_set(&R.choice, error.status,
+                     "WAVECUT_RESTART: %.400s (`wavecut ls DIR` shows what can be restored)",
+                     error.text);
     snprintf(R.chosen_path, sizeof R.chosen_path, "%s", R.settings.restart_file);
 }
 
@@ -195,7 +197,10 @@ wc_status wc_restore_choose(wc_error *error) {
 static void __attribute__((format(printf, 2, 3))) differ(wc_error *error, const char *format, ...) {
     size_t used = strlen(error->text), room = sizeof error->text - used;
     if (error->status == WC_OK) {
-        wc_error_set(error, WC_ERR_MISMATCH, "%s doesn't fit the program: ", R.chosen_path);
+        wc_error_set(error, WC_ERR_MISMATCH,
+                     "%s doesn't fit the program on rank %d (run the program that it was taken "
+                     "from, or start afresh with WAVECUT_RESTART=never): ",
+                     R.chosen_path, R.rank);
         used = strlen(error->text);
         room = sizeof error->text - used;
     } else if (room > 2) {

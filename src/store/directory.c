@@ -108,7 +108,16 @@ wc_status wc_store_prepare_dir(const char *dir, wc_error *error) {
     if (!S_ISDIR(s.st_mode))
         return wc_error_set(error, WC_ERR_IO,
                             "%s is not a directory: set WAVECUT_DIR to another name", dir);
-    if (faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
+    if (faccessat(AT_FDCWD, dir, R_OK | X_OK, AT_EACCESS) < 0)
+        return wc_error_set(error, WC_ERR_IO,
+                            "directory %s can't be read (%m): change its permissions or set "
+                            "WAVECUT_DIR to another place",
+                            dir);
+    return WC_OK;
+}
+
+wc_status wc_store_may_write(const char *dir, wc_error *error) {
+    if (faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) < 0)
         return wc_error_set(error, WC_ERR_IO,
                             "directory %s can't be written (%m): change its permissions or set "
                             "WAVECUT_DIR to another place",

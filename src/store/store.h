@@ -159,8 +159,11 @@ wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error);
 
 /* ---- directory ---- */
 
-/* Makes DIR (and parents) if missing and checks that it can be written. */
+/* Makes DIR (and parents) if missing and checks that it can be read. */
 wc_status wc_store_prepare_dir(const char *dir, wc_error *error);
+
+/* Can snapshots be written to it, as things are? */
+wc_status wc_store_may_write(const char *dir, wc_error *error);
 
 /* Ids of the snapshots in DIR, newest first. *ids is malloc'd; the caller frees. No snapshots is
  * not an error. */

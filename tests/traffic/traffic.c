@@ -11,7 +11,8 @@
 traffic T;
 
 uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c) {
-    uint64_t h = a * UINT64_C(0x9E3779B97F4A7C15) ^ b * UINT64_C(0xD6E8FEB86659FD93) ^ (c + 1) * UINT64_C(0xA24BAED4963EE407);
+    uint64_t h = a * UINT64_C(0x9E3779B97F4A7C15) ^ b * UINT64_C(0xD6E8FEB86659FD93) ^
+                 (c + 1) * UINT64_C(0xA24BAED4963EE407);
     h = (h ^ h >> 31) * UINT64_C(0xBF58476D1CE4E5B9);
     h = (h ^ h >> 27) * UINT64_C(0x94D049BB133111EB);
     return h ^ h >> 31;
@@ -56,11 +57,12 @@ void traffic_open(void) {
 }
 
 static unsigned char pattern(const traffic_head *head, uint32_t i) {
-    return (unsigned char)(head->sequence * 31 + head->source * 7 + head->comm * 3 + i * 13 + (i >> 8));
+    return (unsigned char)(head->sequence * 31 + head->source * 7 + head->comm * 3 + i * 13 +
+                           (i >> 8));
 }
 
-int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, uint32_t token, uint32_t hops,
-                    uint32_t bytes) {
+int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, uint32_t token,
+                    uint32_t hops, uint32_t bytes) {
     traffic_head head = {.comm = (uint32_t)comm,
                          .source = (uint32_t)T.rank,
                          .destination = (uint32_t)destination,
@@ -77,12 +79,14 @@ int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, u
     return (int)bytes;
 }
 
-static bool is_intact(const unsigned char *buffer, int comm, const MPI_Status *status, const traffic_head *head) {
+static bool is_intact(const unsigned char *buffer, int comm, const MPI_Status *status,
+                      const traffic_head *head) {
     int bytes;
     MPI_Get_count(status, MPI_BYTE, &bytes);
-    if (bytes < (int)sizeof *head || (uint32_t)bytes != head->bytes || head->comm != (uint32_t)comm ||
-        head->destination != (uint32_t)T.rank || head->source != (uint32_t)status->MPI_SOURCE ||
-        head->tag != (uint32_t)status->MPI_TAG || head->sequence >= TRAFFIC_MESSAGES)
+    if (bytes < (int)sizeof *head || (uint32_t)bytes != head->bytes ||
+        head->comm != (uint32_t)comm || head->destination != (uint32_t)T.rank ||
+        head->source != (uint32_t)status->MPI_SOURCE || head->tag != (uint32_t)status->MPI_TAG ||
+        head->sequence >= TRAFFIC_MESSAGES)
         return false;
     for (uint32_t i = sizeof *head; i < head->bytes; i++)
         if (buffer[i] != pattern(head, i))
@@ -94,11 +98,13 @@ void traffic_receive(const unsigned char *buffer, int comm, const MPI_Status *st
     traffic_head head;
     memcpy(&head, buffer, sizeof head);
     if (!is_intact(buffer, comm, status, &head))
-        traffic_fail("a message from %d with tag %d is not what was sent", status->MPI_SOURCE, status->MPI_TAG);
-    uint8_t *byte = &T.got[comm][head.source][head.sequence / 8], bit = (uint8_t)(1 << head.sequence % 8);
+        traffic_fail("a message from %d with tag %d is not what was sent", status->MPI_SOURCE,
+                     status->MPI_TAG);
+    uint8_t *byte = &T.got[comm][head.source][head.sequence / 8],
+            bit = (uint8_t)(1 << head.sequence % 8);
     if (*byte & bit)
-        traffic_fail("message %llu from %u on communicator %d came twice", (unsigned long long)head.sequence,
-                     head.source, comm);
+        traffic_fail("message %llu from %u on communicator %d came twice",
+                     (unsigned long long)head.sequence, head.source, comm);
     *byte |= bit;
 }
 
@@ -117,8 +123,8 @@ void traffic_close(void) {
             for (int i = 0; i < TRAFFIC_MESSAGES / 8; i++)
                 got += (uint64_t)__builtin_popcount(T.got[c][s][i]);
             if (got != expected[s])
-                traffic_fail("%llu of %llu messages from %d on communicator %d", (unsigned long long)got,
-                             (unsigned long long)expected[s], s, c);
+                traffic_fail("%llu of %llu messages from %d on communicator %d",
+                             (unsigned long long)got, (unsigned long long)expected[s], s, c);
         }
     }
 }

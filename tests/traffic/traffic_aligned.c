@@ -18,7 +18,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPECIFIC, ANY_SOURCE_, ANY_TAG_, ANY_BOTH, DELAYS = 4, AHEAD = 2, OPEN = 4096, STEP_TAGS = 8 };
+enum { SPECIFIC, ANY_SOURCE_, ANY_TAG_, ANY_BOTH, DELAYS = 4, AHEAD = 2, OPEN = 4096 };
+
+/* A tag for each step that ranks can be apart: an answer for a later step must not meet this one's receive. */
+enum { STEP_TAGS = 64 };
 
 typedef struct planned {
     int due, tag;
@@ -41,13 +44,16 @@ static int nopen;
 static int count_of(int s, int from, int to, int comm) {
     if (comm == ANY_BOTH && !barriers)
         return 0;
-    return (int)(traffic_hash(seed, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)comm) % 5) / 2 % 3;
+    return (int)(traffic_hash(seed, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)comm) % 5) / 2 %
+           3;
 }
 
 /* The m-th message from one rank to another in step s on a communicator. */
 static planned plan(int s, int from, int to, int comm, int m) {
-    uint64_t h = traffic_hash(seed + 17, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)(comm * 16 + m));
-    planned p = {.due = s + (int)(h % DELAYS), .tag = (int)((h >> 8) % 3), .bytes = traffic_bytes(h >> 16)};
+    uint64_t h =
+        traffic_hash(seed + 17, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)(comm * 16 + m));
+    planned p = {
+        .due = s + (int)(h % DELAYS), .tag = (int)((h >> 8) % 3), .bytes = traffic_bytes(h >> 16)};
     if (p.due > steps - 1)
         p.due = steps - 1;
     if (comm == ANY_SOURCE_)
@@ -74,11 +80,13 @@ static void post_receives(int due) {
                     planned p = plan(s, from, T.rank, comm, m);
                     if (p.due != due)
                         continue;
-                    int late = early ? (int)(traffic_hash(seed, (uint64_t)due, (uint64_t)m) % 3) : 0;
+                    int late =
+                        early ? (int)(traffic_hash(seed, (uint64_t)due, (uint64_t)m) % 3) : 0;
                     operation *o = add(comm, due + late, false, TRAFFIC_BYTES);
                     int source = comm == SPECIFIC || comm == ANY_TAG_ ? from : MPI_ANY_SOURCE;
                     int tag = comm == SPECIFIC || comm == ANY_SOURCE_ ? p.tag : MPI_ANY_TAG;
-                    MPI_Irecv(o->buffer, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[comm], &o->request);
+                    MPI_Irecv(o->buffer, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[comm],
+                              &o->request);
                 }
 }
 

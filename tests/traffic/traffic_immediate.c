@@ -32,7 +32,9 @@ static bool use_early;
 static int comms; /* in use */
 
 /* How something is done need not be the same after a restart; what is done must. */
-static unsigned choose(unsigned n) { return (unsigned)(traffic_hash(seed, (uint64_t)T.rank + 1000, choices++) % n); }
+static unsigned choose(unsigned n) {
+    return (unsigned)(traffic_hash(seed, (uint64_t)T.rank + 1000, choices++) % n);
+}
 
 static void take(const unsigned char *buffer, int comm, const MPI_Status *status) {
     traffic_head head;
@@ -59,8 +61,8 @@ static bool poll_one(void) {
     MPI_Iprobe(source, tag, T.comms[comm], &flag, &status);
     if (!flag)
         return false;
-    MPI_Recv(in, TRAFFIC_BYTES, MPI_BYTE, choose(2) ? status.MPI_SOURCE : source, choose(2) ? status.MPI_TAG : tag,
-             T.comms[comm], &status);
+    MPI_Recv(in, TRAFFIC_BYTES, MPI_BYTE, choose(2) ? status.MPI_SOURCE : source,
+             choose(2) ? status.MPI_TAG : tag, T.comms[comm], &status);
     take(in, comm, &status);
     return true;
 }
@@ -87,7 +89,8 @@ static void send(int destination, int tag, uint32_t id, uint32_t hops) {
         MPI_Issend(out, bytes, MPI_BYTE, destination, tag, T.comms[comm], &request);
     else
         MPI_Isend(out, bytes, MPI_BYTE, destination, tag, T.comms[comm], &request);
-    for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done; MPI_Test(&request, &done, MPI_STATUS_IGNORE))
+    for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done;
+         MPI_Test(&request, &done, MPI_STATUS_IGNORE))
         if (!poll_one())
             poll_early();
 }
@@ -110,7 +113,8 @@ static void wait_any(void) {
     for (int c = 0; c < TRAFFIC_COMMS; c++)
         requests[c] = MPI_REQUEST_NULL;
     for (int c = begin; c < comms; c++)
-        MPI_Irecv(buffers[c], TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[c], &requests[c]);
+        MPI_Irecv(buffers[c], TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[c],
+                  &requests[c]);
     if (use_early)
         requests[0] = early;
     MPI_Waitany(TRAFFIC_COMMS, requests, &first, &status);
@@ -127,7 +131,8 @@ static void wait_any(void) {
             take(buffers[c], c, &others[c]);
     }
     if (use_early && first == 0)
-        MPI_Irecv(early_in, TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[0], &early);
+        MPI_Irecv(early_in, TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[0],
+                  &early);
     else if (use_early)
         early = requests[0];
 }
@@ -193,7 +198,8 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < tokens && !restarted; i++)
         S.queue[S.count++] = (token){(uint32_t)T.rank * tokens + i, hops};
     if (use_early)
-        MPI_Irecv(early_in, TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[0], &early);
+        MPI_Irecv(early_in, TRAFFIC_BYTES, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, T.comms[0],
+                  &early);
     run(tokens);
     if (use_early) {
         MPI_Status status;
