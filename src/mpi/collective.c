@@ -3,22 +3,10 @@
 #include "layer.h"
 
 static inline bool enter(MPI_Comm comm) {
-    if (L.way == WC_WAY_OFF)
-        return false;
-    wc_mpi_comm *c = wc_comm_of(comm);
+    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
         c->core.collectives++;
-    if (L.way == WC_WAY_FAST)
-        return false;
-    wc_layer_touch();
-    wc_core_native_begin(&L.core);
-    return true;
-}
-
-static inline int leave(bool slow, int rc) {
-    if (slow)
-        wc_core_native_end(&L.core);
-    return rc;
+    return wc_native_enter();
 }
 
 static inline void start(MPI_Comm comm) {
@@ -37,7 +25,9 @@ static inline void start(MPI_Comm comm) {
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
         bool slow = enter(comm);                                                                   \
-        return leave(slow, PMPI_##name arguments);                                                 \
+        int rc = PMPI_##name arguments;                                                            \
+        wc_native_leave(slow);                                                                     \
+        return rc;                                                                                 \
     }
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
@@ -105,3 +95,26 @@ BOTH(Scan, Iscan, (const void *from, void *to, int n, MPI_Datatype type, MPI_Op 
 BOTH(Exscan, Iexscan,
      (const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
      (from, to, n, type, op, comm))
+
+/* Collective over the communicator, though messages go to neighbours only: MPI 3.1, section 7.6. */
+BOTH(Neighbor_allgather, Ineighbor_allgather,
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype,
+      MPI_Comm comm),
+     (from, n, type, to, m, totype, comm))
+BOTH(Neighbor_allgatherv, Ineighbor_allgatherv,
+     (const void *from, int n, MPI_Datatype type, void *to, const int ms[], const int places[],
+      MPI_Datatype totype, MPI_Comm comm),
+     (from, n, type, to, ms, places, totype, comm))
+BOTH(Neighbor_alltoall, Ineighbor_alltoall,
+     (const void *from, int n, MPI_Datatype type, void *to, int m, MPI_Datatype totype,
+      MPI_Comm comm),
+     (from, n, type, to, m, totype, comm))
+BOTH(Neighbor_alltoallv, Ineighbor_alltoallv,
+     (const void *from, const int ns[], const int places[], MPI_Datatype type, void *to,
+      const int ms[], const int toplaces[], MPI_Datatype totype, MPI_Comm comm),
+     (from, ns, places, type, to, ms, toplaces, totype, comm))
+BOTH(Neighbor_alltoallw, Ineighbor_alltoallw,
+     (const void *from, const int ns[], const MPI_Aint places[], const MPI_Datatype types[],
+      void *to, const int ms[], const MPI_Aint toplaces[], const MPI_Datatype totypes[],
+      MPI_Comm comm),
+     (from, ns, places, types, to, ms, toplaces, totypes, comm))

@@ -15,6 +15,8 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
             return m;
         }
     }
+    if (comm != MPI_COMM_NULL)
+        wc_forbid("a communicator that was made by a call unknown to Wavecut");
     return NULL;
 }
 

@@ -22,8 +22,10 @@ static bool ready(MPI_Request handle) {
 static int finish(MPI_Request *handle, MPI_Status *status) {
     wc_request *r = *handle == MPI_REQUEST_NULL ? NULL : wc_request_find(*handle);
     if (r) {
+        bool stays = r->persistent;
         int rc = wc_request_finish(r, status);
-        *handle = MPI_REQUEST_NULL;
+        if (!stays)
+            *handle = MPI_REQUEST_NULL;
         return rc;
     }
     bool active = *handle != MPI_REQUEST_NULL;
@@ -235,32 +237,53 @@ WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status s
     return *flag ? finish_all(n, requests, statuses) : MPI_SUCCESS;
 }
 
-/* ---- any ---- */
+/* ---- any and some ---- */
 
-/* The first ready one, -1 if none is, MPI_UNDEFINED if all are null. */
-static int find_ready(int n, const MPI_Request requests[]) {
-    bool any = false;
-    for (int i = 0; i < n; i++) {
-        if (requests[i] == MPI_REQUEST_NULL)
-            continue;
-        any = true;
-        if (ready(requests[i]))
-            return i;
-    }
-    return any ? -1 : MPI_UNDEFINED;
+/* The requests without the receives that are looked after here: MPI completes those that are left,
+ * and knows which of them are active at all. `ours`: were there any receives? */
+static MPI_Request *others(int n, const MPI_Request requests[], MPI_Request few[FEW], bool *ours) {
+    MPI_Request *rest = keep_handles(requests, n, few);
+    *ours = false;
+    for (int i = 0; i < n; i++)
+        if (rest[i] != MPI_REQUEST_NULL && wc_request_find(rest[i])) {
+            rest[i] = MPI_REQUEST_NULL;
+            *ours = true;
+        }
+    return rest;
 }
 
-static int finish_any(int n, MPI_Request requests[], int *index, MPI_Status *status) {
-    if (*index == MPI_UNDEFINED)
-        return PMPI_Waitany(n, requests, index, status); /* an empty status */
-    return finish(&requests[*index], status);
+static void took(MPI_Request *request, MPI_Request after) {
+    L.completed += *request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL;
+    *request = after;
+}
+
+static bool is_ready_receive(MPI_Request handle) {
+    wc_request *r = handle == MPI_REQUEST_NULL ? NULL : wc_request_find(handle);
+    return r && wc_request_ready(r);
+}
+
+/* As MPI_Testany. */
+static int test_any(int n, MPI_Request requests[], int *index, int *flag, MPI_Status *status) {
+    *flag = 1;
+    for (*index = 0; *index < n; ++*index)
+        if (is_ready_receive(requests[*index]))
+            return finish(&requests[*index], status);
+    bool ours;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Testany(n, rest, index, flag, status);
+    if (*flag && *index != MPI_UNDEFINED)
+        took(&requests[*index], rest[*index]);
+    else if (*flag && ours)
+        *flag = 0; /* none of the others is active, but a receive is */
+    drop_handles(rest, few);
+    return rc;
 }
 
 WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status *status) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitany(n, requests, index, status);
+    int rc, flag;
     if (is_fast()) {
-        int rc, flag;
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
         bool done = WAIT_FAST(rc, PMPI_Waitany(n, requests, index, status),
                               PMPI_Testany(n, requests, index, &flag, status), flag);
@@ -272,10 +295,10 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
     }
     unsigned spins = 0;
     touch();
-    while ((*index = find_ready(n, requests)) == -1)
+    while ((rc = test_any(n, requests, index, &flag, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
     leave(false);
-    return finish_any(n, requests, index, status);
+    return rc;
 }
 
 WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
@@ -290,23 +313,30 @@ WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
         return rc;
     }
     touch();
-    *index = find_ready(n, requests);
-    *flag = *index != -1;
+    int rc = test_any(n, requests, index, flag, status);
     leave(!*flag);
-    if (*flag)
-        return finish_any(n, requests, index, status);
-    *index = MPI_UNDEFINED;
-    return MPI_SUCCESS;
+    if (!*flag)
+        *index = MPI_UNDEFINED;
+    return rc;
 }
 
-/* ---- some ---- */
-
-static int finish_some(int n, MPI_Request requests[], int *done, int indices[],
-                       MPI_Status statuses[]) {
-    int rc = MPI_SUCCESS;
-    *done = 0;
-    for (int i = 0; i < n; i++) {
-        if (requests[i] == MPI_REQUEST_NULL || !ready(requests[i]))
+/* As MPI_Testsome. */
+static int test_some(int n, MPI_Request requests[], int *done, int indices[],
+                     MPI_Status statuses[]) {
+    bool ours;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Testsome(n, rest, done, indices, statuses);
+    bool idle = *done == MPI_UNDEFINED; /* none of the others is active */
+    if (idle)
+        *done = 0;
+    for (int k = 0; k < *done; k++) {
+        took(&requests[indices[k]], rest[indices[k]]);
+        if (rc == MPI_SUCCESS && statuses != MPI_STATUSES_IGNORE)
+            statuses[k].MPI_ERROR = MPI_SUCCESS; /* MPI sets it only where one has failed */
+    }
+    drop_handles(rest, few);
+    for (int i = 0; ours && i < n; i++) {
+        if (!is_ready_receive(requests[i]))
             continue;
         int one = finish(&requests[i], status_at(statuses, *done));
         if (one != MPI_SUCCESS)
@@ -315,6 +345,8 @@ static int finish_some(int n, MPI_Request requests[], int *done, int indices[],
             statuses[*done].MPI_ERROR = one;
         indices[(*done)++] = i;
     }
+    if (idle && !ours)
+        *done = MPI_UNDEFINED;
     return rc;
 }
 
@@ -322,8 +354,8 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
                            MPI_Status statuses[]) {
     if (L.way == WC_WAY_OFF)
         return PMPI_Waitsome(n, requests, done, indices, statuses);
+    int rc;
     if (is_fast()) {
-        int rc;
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
         bool some = WAIT_FAST(rc, PMPI_Waitsome(n, requests, done, indices, statuses),
                               PMPI_Testsome(n, requests, done, indices, statuses), *done);
@@ -334,13 +366,11 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
             return rc;
     }
     unsigned spins = 0;
-    int index;
     touch();
-    while ((index = find_ready(n, requests)) == -1)
+    while ((rc = test_some(n, requests, done, indices, statuses)) == MPI_SUCCESS && !*done)
         wc_layer_idle(&spins);
     leave(false);
-    *done = MPI_UNDEFINED;
-    return index == MPI_UNDEFINED ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
+    return rc;
 }
 
 WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices[],
@@ -355,10 +385,9 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
         return rc;
     }
     touch();
-    int index = find_ready(n, requests);
-    leave(index == -1);
-    *done = index == MPI_UNDEFINED ? MPI_UNDEFINED : 0;
-    return index < 0 ? MPI_SUCCESS : finish_some(n, requests, done, indices, statuses);
+    int rc = test_some(n, requests, done, indices, statuses);
+    leave(!*done);
+    return rc;
 }
 
 /* ---- without completing ---- */
@@ -400,8 +429,10 @@ WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     wc_request *r = look_after(*request);
     if (!r) {
         L.completed += *request != MPI_REQUEST_NULL;
+        wc_persistent_forget(*request);
         return PMPI_Request_free(request);
     }
+    wc_persistent_forget(*request);
     /* MPI would go on filling the buffer: so do we, under the same handle. */
     r->detached = true;
     L.detached++;
@@ -412,8 +443,7 @@ WC_EXPORT int MPI_Request_free(MPI_Request *request) {
 static int cancel_operation(MPI_Request *request) {
     /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library
      * cancels sends that have left; the few that could be are not worth a table of sends. */
-    if (L.way != WC_WAY_OFF)
-        wc_core_forbid(&L.core, WC_REASON_UNSUPPORTED, "MPI_Cancel of a send");
+    wc_forbid("MPI_Cancel of a send");
     return PMPI_Cancel(request);
 }
 
@@ -445,7 +475,7 @@ static bool in_use(MPI_Datatype type) {
     for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
         if (L.table[i] && L.table[i]->type == type)
             return true;
-    return false;
+    return wc_persistent_uses(type);
 }
 
 static void free_unused(void) {

@@ -57,7 +57,8 @@ typedef struct wc_request {
     MPI_Comm comm;
     MPI_Status status; /* valid when `done` */
     bool done;
-    bool detached; /* MPI_Request_free: nobody will ask for it */
+    bool detached;   /* MPI_Request_free: nobody will ask for it */
+    bool persistent; /* `handle` is a persistent request's, and stays */
     struct wc_request *next_free;
 } wc_request;
 
@@ -143,6 +144,27 @@ static inline void wc_layer_touch(void) {
         wc_layer_poll();
 }
 
+/* A call that this version can't follow: from now on every attempt is void and names it. */
+static inline void wc_forbid(const char *call) {
+    if (L.way != WC_WAY_OFF)
+        wc_core_forbid(&L.core, WC_REASON_UNSUPPORTED, call);
+}
+
+/* Around a call that waits for other ranks inside MPI. Returns what wc_native_leave takes. */
+static inline bool wc_native_enter(void) {
+    L.core.recordable = false;
+    if (L.way != WC_WAY_SLOW)
+        return false;
+    wc_layer_touch();
+    wc_core_native_begin(&L.core);
+    return true;
+}
+
+static inline void wc_native_leave(bool entered) {
+    if (entered)
+        wc_core_native_end(&L.core);
+}
+
 /* Nothing was ready: lets others run, and lets the core know. */
 void wc_layer_idle(unsigned *spins);
 
@@ -174,6 +196,7 @@ static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
 /* ---- request.c ---- */
 
 wc_request *wc_request_new(void);
+void wc_request_recycle(wc_request *r); /* it was never inserted */
 void wc_request_insert(wc_request *r);  /* by handle */
 void wc_request_release(wc_request *r); /* out of the table (unless inside), and free */
 
@@ -206,12 +229,25 @@ bool wc_request_ready(wc_request *r);
 int wc_request_finish(wc_request *r, MPI_Status *status);
 void wc_request_poll_detached(void);
 
-/* A receive begins, natively or in the library. */
+/* Where a receive's handle comes from. */
+typedef enum wc_handle {
+    WC_HANDLE_NONE,      /* a blocking call's: the application has none */
+    WC_HANDLE_NEW,       /* is made */
+    WC_HANDLE_PERSISTENT /* is there already */
+} wc_handle;
+
+/* A receive begins, natively or in the library. *handle: out with NEW, in with PERSISTENT. */
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
-                     int tag, MPI_Comm comm, bool inside);
+                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle);
 /* A blocking receive, whatever way. */
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status);
+
+/* ---- persistent.c ---- */
+
+/* The application has let go of the handle. */
+void wc_persistent_forget(MPI_Request handle);
+bool wc_persistent_uses(MPI_Datatype type);
 
 /* ---- port.c ---- */
 
@@ -239,7 +275,8 @@ void wc_port_keep(MPI_Request request, void *buffer);
 
 /* ---- send.c ---- */
 
-/* Starts a nonblocking send of the library's own making and waits for it, pulling. */
-int wc_send_wait(MPI_Request *request);
+/* Ends a nonblocking call that MPI alone knows and that stands for a blocking one, looking after the
+ * snapshot meanwhile. */
+int wc_native_wait(MPI_Request *request, MPI_Status *status);
 
 #endif

@@ -14,7 +14,7 @@ static MPI_Request placeholder(void) {
 }
 
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
-                     int tag, MPI_Comm comm, bool inside) {
+                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle) {
     wc_mpi_comm *c = wc_comm_of(comm);
     wc_posted_adopt(); /* those that were posted before come first */
     wc_request *r = wc_request_new();
@@ -22,23 +22,30 @@ int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype ty
                                .source = source == MPI_ANY_SOURCE ? WC_ANY : source,
                                .tag = tag == MPI_ANY_TAG ? WC_ANY : tag,
                                .order = ++L.order,
-                               .inside = inside},
+                               .inside = kind == WC_HANDLE_NONE},
                       .inner = MPI_REQUEST_NULL,
                       .handle = MPI_REQUEST_NULL,
                       .buffer = buffer,
                       .count = count,
                       .type = type,
-                      .comm = comm};
+                      .comm = comm,
+                      .persistent = kind == WC_HANDLE_PERSISTENT};
     if (r->recv.source != WC_ANY && r->recv.tag != WC_ANY)
         r->recv.stream = wc_core_in(&L.core, &c->core, source, tag);
     int rc = MPI_SUCCESS;
     if (!wc_core_slow(&L.core) || !wc_core_receive(&L.core, &r->recv))
         rc = PMPI_Irecv(buffer, count, type, source, tag, comm, &r->inner);
+    if (rc != MPI_SUCCESS) { /* nothing was started */
+        wc_request_recycle(r);
+        return rc;
+    }
     wc_core_posted(&L.core, &r->recv);
-    if (inside)
+    if (kind == WC_HANDLE_NONE) {
         L.inside = r;
-    else {
-        r->handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
+    } else {
+        if (kind == WC_HANDLE_NEW)
+            *handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
+        r->handle = *handle;
         wc_request_insert(r);
     }
     if (L.way == WC_WAY_FAST)
@@ -56,12 +63,9 @@ static void wait_ready(wc_request *r) {
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status) {
     wc_request *r;
-    int rc = wc_receive_start(&r, buffer, count, type, source, tag, comm, true);
-    if (rc != MPI_SUCCESS) {
-        wc_core_forget(&L.core, &r->recv);
-        wc_request_release(r);
+    int rc = wc_receive_start(&r, buffer, count, type, source, tag, comm, WC_HANDLE_NONE, NULL);
+    if (rc != MPI_SUCCESS)
         return rc;
-    }
     wait_ready(r);
     L.core.recordable = false;
     return wc_request_finish(r, status);
@@ -80,11 +84,20 @@ static bool make_fast(int source, int tag, MPI_Comm comm) {
     void *buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm
 #define RECEIVE_ARGUMENTS buf, count, type, source, tag, comm
 
+/* On a communicator that the library doesn't follow. It must go on pulling on the others. */
+static int receive_unknown(RECEIVE_PARAMETERS, MPI_Status *status) {
+    MPI_Request request;
+    int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, &request);
+    return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
+}
+
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
     if (!L.immediate && make_fast(source, tag, comm))
         return MPI_Recv(RECEIVE_ARGUMENTS, status);
-    if (L.way == WC_WAY_OFF || source == MPI_PROC_NULL || !wc_comm_of(comm))
+    if (L.way == WC_WAY_OFF || source == MPI_PROC_NULL)
         return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+    if (!wc_comm_of(comm))
+        return receive_unknown(RECEIVE_ARGUMENTS, status);
     if (L.immediate)
         wc_layer_poll();
     return wc_receive_wait(RECEIVE_ARGUMENTS, status);
@@ -104,18 +117,16 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
         wc_posted_make_room();
     if (make_fast(source, tag, comm))
         return MPI_Irecv(RECEIVE_ARGUMENTS, request);
-    if (L.way == WC_WAY_OFF || !wc_comm_of(comm))
+    if (L.way == WC_WAY_OFF)
         return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
-    if (source == MPI_PROC_NULL) {
+    if (source == MPI_PROC_NULL || !wc_comm_of(comm)) {
         L.started++;
         return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
     }
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
     wc_request *r;
-    int rc = wc_receive_start(&r, RECEIVE_ARGUMENTS, false);
-    *request = r->handle;
-    return rc;
+    return wc_receive_start(&r, RECEIVE_ARGUMENTS, WC_HANDLE_NEW, request);
 }
 
 /* MPI has refused: nothing was started. */
@@ -163,7 +174,7 @@ static bool probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) 
  * comes next. */
 static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
     *flag = probe_stash(source, tag, comm, status);
-    if (*flag || L.core.armed)
+    if (*flag || (L.core.armed && wc_comm_of(comm)))
         return MPI_SUCCESS;
     return PMPI_Iprobe(source, tag, comm, flag, status);
 }
@@ -231,22 +242,23 @@ static bool count_both(int dest, int sendtag, int source, int recvtag, MPI_Comm 
 static int sendrecv_slow(BOTH_PARAMETERS) {
     wc_request *r = NULL;
     MPI_Request send;
-    int rc = MPI_SUCCESS;
     wc_layer_touch();
+    int sent = MPI_Isend(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
+    if (sent != MPI_SUCCESS)
+        return sent;
+    L.completed++;
+    int rc = MPI_SUCCESS;
     if (source != MPI_PROC_NULL)
-        rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, true);
-    if (rc == MPI_SUCCESS) {
-        rc = MPI_Isend(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
-        L.completed++;
-    }
-    if (rc == MPI_SUCCESS)
-        rc = wc_send_wait(&send);
+        rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm,
+                              WC_HANDLE_NONE, NULL);
+    sent = wc_native_wait(&send, MPI_STATUS_IGNORE);
     if (rc != MPI_SUCCESS)
         return rc;
     if (!r) /* the status of a receive from PROC_NULL */
         return PMPI_Recv(recvbuf, recvcount, recvtype, MPI_PROC_NULL, recvtag, comm, status);
     wait_ready(r);
-    return wc_request_finish(r, status);
+    rc = wc_request_finish(r, status);
+    return rc != MPI_SUCCESS ? rc : sent;
 }
 
 WC_EXPORT int MPI_Sendrecv(BOTH_PARAMETERS) {

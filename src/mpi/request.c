@@ -15,6 +15,11 @@ wc_request *wc_request_new(void) {
     return r;
 }
 
+void wc_request_recycle(wc_request *r) {
+    r->next_free = free_requests;
+    free_requests = r;
+}
+
 static void place(wc_request *r) {
     size_t i = wc_request_hash(r->handle) & L.table_mask;
     while (L.table[i])
@@ -60,8 +65,7 @@ void wc_request_release(wc_request *r) {
         L.inside = NULL;
     else
         take_out(r);
-    r->next_free = free_requests;
-    free_requests = r;
+    wc_request_recycle(r);
 }
 
 /* ---- receives of the FAST way ---- */
@@ -210,7 +214,10 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
         mend_status(r, &own);
         rc = raise(r, rc);
     }
-    if (two_handles)
+    MPI_Request handle = r->handle;
+    if (r->persistent && r->detached)
+        PMPI_Request_free(&handle);
+    else if (two_handles && !r->persistent)
         release_handle(r);
     wc_message_drop(r->recv.message);
     wc_request_release(r);

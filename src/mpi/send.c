@@ -2,12 +2,11 @@
 /* Sends: counted where they start. */
 #include "layer.h"
 
-/* Ends a nonblocking send that stands for a blocking one, looking after the snapshot meanwhile. */
-int wc_send_wait(MPI_Request *request) {
+int wc_native_wait(MPI_Request *request, MPI_Status *status) {
     unsigned spins = 0;
     int flag = 0, rc;
     for (;;) {
-        rc = PMPI_Test(request, &flag, MPI_STATUS_IGNORE);
+        rc = PMPI_Test(request, &flag, status);
         if (flag || rc != MPI_SUCCESS)
             return rc;
         wc_layer_idle(&spins);
@@ -24,7 +23,7 @@ static bool count_slow(int to, int tag, MPI_Comm comm) {
         wc_layer_touch();
     wc_mpi_comm *c = wc_comm_of(comm);
     if (!c)
-        return false;
+        return L.core.armed;
     if (L.immediate && wc_core_busy(&L.core))
         wc_core_before_send(&L.core, &c->core, to);
     wc_core_out(&L.core, &c->core, to, tag)->sent++;
@@ -56,7 +55,7 @@ typedef int start_function(SEND_PARAMETERS, MPI_Request *request);
 static int send_pulling(start_function *start, SEND_PARAMETERS) {
     MPI_Request request;
     int rc = start(SEND_ARGUMENTS, &request);
-    return rc == MPI_SUCCESS ? wc_send_wait(&request) : rc;
+    return rc == MPI_SUCCESS ? wc_native_wait(&request, MPI_STATUS_IGNORE) : rc;
 }
 
 LONG_WAY send_slow(SEND_PARAMETERS) {
@@ -125,10 +124,8 @@ WC_EXPORT int MPI_Ibsend(SEND_PARAMETERS, MPI_Request *request) {
 /* Detaching a buffer waits for its messages, which may wait for a peer that waits for this rank to
  * pull. */
 WC_EXPORT int MPI_Buffer_detach(void *buffer, int *size) {
-    if (L.way == WC_WAY_SLOW)
-        wc_core_native_begin(&L.core);
+    bool slow = wc_native_enter();
     int rc = PMPI_Buffer_detach(buffer, size);
-    if (L.way == WC_WAY_SLOW)
-        wc_core_native_end(&L.core);
+    wc_native_leave(slow);
     return rc;
 }
