@@ -95,7 +95,8 @@ typedef struct wc_port {
 
     /* pulling */
     bool (*pull)(void *context, const wc_comm *comm, int source, wc_pulled *pulled);
-    bool (*take_back)(void *context, wc_recv *r); /* true: cancelled; false: MPI has matched it */
+    bool (*take_back)(void *context, wc_recv *r); /* true: cancelled; false: MPI has matched it, or
+                                                     it was cancelled by the application */
     void (*post)(void *context, wc_recv *r);      /* gives it (back) to MPI */
     bool (*fits)(void *context, const wc_recv *r,
                  const wc_message *m); /* whole elements, room enough */
@@ -157,7 +158,7 @@ struct wc_core {
     /* pulling */
     bool armed;
     bool recordable; /* nothing but the call in progress has come since the safe point */
-    bool wanting;    /* a receive or probe waits */
+    bool probing;    /* a probe looks for a message */
     bool outside;    /* inside a call that blocks in MPI: the queue is native */
     unsigned polls;  /* fruitless, while messages are held */
     wc_recv *soft, **soft_end;

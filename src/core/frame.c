@@ -254,7 +254,8 @@ static void send_markers(wc_core *core) {
             forget_sent(core, c);
             continue;
         }
-        if (core->config.immediate) {
+        /* What was sent on a communicator that is let go of was all sent before: the counts will do. */
+        if (core->config.immediate && !c->comm->freed) {
             core->port.send_marker(core->port.context, c->comm, c->peer);
             c->marked = true;
         }

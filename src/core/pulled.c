@@ -160,12 +160,12 @@ static void take_marker(wc_core *core, const wc_comm *comm, int source) {
     wc_channel_get(&core->in, (wc_comm *)comm, source)->closed = true;
 }
 
-/* Pulls what has arrived. Stops at a marker that calls for the record: what comes behind it is then
+/* Pulls what has arrived, above a limit only what may be waited for. Stops at a marker that calls for the record: what comes behind it is then
  * pulled after it. */
 static void pull(wc_core *core) {
     wc_pulled p;
     for (wc_comm *comm = core->comms; comm; comm = comm->next) {
-        while ((core->wanting || core->stashed < core->config.max_stash) &&
+        while ((core->soft || core->probing || core->stashed < core->config.max_stash) &&
                core->port.pull(core->port.context, comm, WC_ANY, &p)) {
             if (!p.marker) {
                 take_message(core, comm, &p);
@@ -205,11 +205,11 @@ static size_t take_back_all(wc_core *core, wc_recv ***matched) {
     for (size_t i = 0; i < n; i++) {
         wc_recv *r = list[i];
         r->judged = r->judged && has_recorded(core);
-        bool ours = !r->cancelled && !r->handed && r->state == WC_RECV_NATIVE;
+        bool ours = !r->handed && r->state == WC_RECV_NATIVE;
         if (ours && core->port.take_back(context, r)) {
             r->next = queue;
             queue = r;
-        } else if (ours) {
+        } else if (ours && !r->cancelled) {
             list[kept++] = r;
         }
     }
@@ -416,11 +416,11 @@ static bool log_is_whole(wc_core *core) {
 
 static void check_counters(wc_core *core) {
     WC_EACH(&core->in_streams, wc_stream, s) {
+        if (s->comm->freed && s->known > s->cut_handed)
+            wc_core_void(core, WC_REASON_FREED_COMM, s->peer, s->tag, NULL);
         if (s->cut_handed + s->in_cut != s->known)
             wc_core_void(core, s->known < s->cut_handed ? WC_REASON_ORPHAN : WC_REASON_COUNTERS,
                          s->peer, s->tag, NULL);
-        if (s->comm->freed && s->in_cut)
-            wc_core_void(core, WC_REASON_FREED_COMM, s->peer, s->tag, NULL);
     }
 }
 

@@ -44,7 +44,7 @@ bool wc_comm_leaves_job(MPI_Group group) {
 
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
     wc_mpi_comm *c = wc_core_alloc(sizeof *c);
-    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how};
+    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how, .leaving = MPI_REQUEST_NULL};
     PMPI_Comm_rank(comm, &c->core.rank);
     PMPI_Comm_size(comm, &c->core.size);
     PMPI_Comm_group(comm, &c->group);
@@ -183,31 +183,27 @@ WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], con
 
 /* ---- release ---- */
 
-static void free_native(wc_mpi_comm *c) {
-    PMPI_Comm_free(&c->handle);
-    c->handle = MPI_COMM_NULL;
+/* A marker to a rank that has freed the communicator would never be received. So in immediate programs
+ * it is only hidden, and freed when every member has let go of it: from then on nobody marks it. */
+static void hide(wc_mpi_comm *c) {
+    PMPI_Ibarrier(c->handle, &c->leaving);
+    L.hidden_comms++;
 }
 
-/* While markers may be under way on it, a communicator is only hidden: a marker to a rank that has
- * freed it would never be received. */
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF || *comm == MPI_COMM_NULL ? NULL : wc_comm_of(*comm);
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
         return native(comm);
     wc_layer_touch();
-    wc_core_native_begin(&L.core);
     c->core.freed = true;
     L.last_comm = L.fast_comm = &wc_no_comm;
-    bool wait = L.immediate && (wc_core_busy(&L.core) || wc_core_comm_busy(&L.core, &c->core));
-    int rc = MPI_SUCCESS;
-    if (wait) {
+    if (L.immediate) {
+        hide(c);
         *comm = MPI_COMM_NULL;
-    } else {
-        rc = native(comm);
-        c->handle = MPI_COMM_NULL;
+        return MPI_SUCCESS;
     }
-    wc_core_native_end(&L.core);
-    return rc;
+    c->handle = MPI_COMM_NULL;
+    return native(comm);
 }
 
 WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) {
@@ -218,11 +214,20 @@ WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) {
     return release(comm, PMPI_Comm_disconnect);
 }
 
-void wc_comm_free_zombies(void) {
-    for (wc_comm *c = L.core.comms; c; c = c->next) {
+static bool is_let_go(wc_mpi_comm *c) {
+    int all = 0;
+    PMPI_Test(&c->leaving, &all, MPI_STATUS_IGNORE);
+    return all && !wc_core_comm_busy(&L.core, &c->core) && !wc_request_on(&c->core);
+}
+
+void wc_comm_free_hidden(void) {
+    for (wc_comm *c = L.core.comms; c && L.hidden_comms; c = c->next) {
         wc_mpi_comm *m = wc_comm_from_core(c);
-        if (c->freed && m->handle != MPI_COMM_NULL && !wc_core_comm_busy(&L.core, c))
-            free_native(m);
+        if (!c->freed || m->handle == MPI_COMM_NULL || !is_let_go(m))
+            continue;
+        PMPI_Comm_free(&m->handle);
+        m->handle = MPI_COMM_NULL;
+        L.hidden_comms--;
     }
 }
 

@@ -34,17 +34,6 @@ static int finish(MPI_Request *handle, MPI_Status *status) {
     return rc;
 }
 
-static void touch(void) {
-    L.core.wanting = true;
-    wc_layer_touch();
-}
-
-static void leave(bool starving) {
-    L.core.wanting = false;
-    if (starving && L.core.held)
-        wc_core_starved(&L.core);
-}
-
 /* On the FAST way MPI completes requests by itself. Immediate programs do this in a loop that looks
  * after the outside world; false: something is under way by now, go on the SLOW way. */
 static bool go_on(unsigned *spins) {
@@ -89,10 +78,9 @@ WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
         }
     }
     unsigned spins = 0;
-    touch();
+    wc_layer_touch();
     while (!ready(handle))
         wc_layer_idle(&spins);
-    leave(false);
     return finish(request, status);
 }
 
@@ -106,9 +94,10 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
             wc_posted_completed(handle);
         return rc;
     }
-    touch();
+    wc_layer_touch();
     *flag = ready(handle);
-    leave(!*flag);
+    if (!*flag)
+        wc_core_starved(&L.core);
     return *flag ? finish(request, status) : MPI_SUCCESS;
 }
 
@@ -205,10 +194,9 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
             return rc;
     }
     unsigned spins = 0;
-    touch();
+    wc_layer_touch();
     while (!all_ready(n, requests))
         wc_layer_idle(&spins);
-    leave(false);
     return finish_all(n, requests, statuses);
 }
 
@@ -231,9 +219,10 @@ WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status s
         drop_handles(handles, few);
         return rc;
     }
-    touch();
+    wc_layer_touch();
     *flag = all_ready(n, requests);
-    leave(!*flag);
+    if (!*flag)
+        wc_core_starved(&L.core);
     return *flag ? finish_all(n, requests, statuses) : MPI_SUCCESS;
 }
 
@@ -294,10 +283,9 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
             return rc;
     }
     unsigned spins = 0;
-    touch();
+    wc_layer_touch();
     while ((rc = test_any(n, requests, index, &flag, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    leave(false);
     return rc;
 }
 
@@ -312,9 +300,10 @@ WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
         drop_handles(handles, few);
         return rc;
     }
-    touch();
+    wc_layer_touch();
     int rc = test_any(n, requests, index, flag, status);
-    leave(!*flag);
+    if (!*flag)
+        wc_core_starved(&L.core);
     if (!*flag)
         *index = MPI_UNDEFINED;
     return rc;
@@ -366,10 +355,9 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
             return rc;
     }
     unsigned spins = 0;
-    touch();
+    wc_layer_touch();
     while ((rc = test_some(n, requests, done, indices, statuses)) == MPI_SUCCESS && !*done)
         wc_layer_idle(&spins);
-    leave(false);
     return rc;
 }
 
@@ -384,9 +372,10 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
         drop_handles(handles, few);
         return rc;
     }
-    touch();
+    wc_layer_touch();
     int rc = test_some(n, requests, done, indices, statuses);
-    leave(!*done);
+    if (!*done)
+        wc_core_starved(&L.core);
     return rc;
 }
 
@@ -405,9 +394,10 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
     wc_request *r = look_after(request);
     if (!r)
         return PMPI_Request_get_status(request, flag, status);
-    touch();
+    wc_layer_touch();
     *flag = wc_request_ready(r);
-    leave(!*flag);
+    if (!*flag)
+        wc_core_starved(&L.core);
     if (!*flag)
         return MPI_SUCCESS;
     /* From now on the application may read the buffer, and write it. */
@@ -463,7 +453,7 @@ WC_EXPORT int MPI_Cancel(MPI_Request *request) {
 
 /* ---- types that receives still need ---- */
 
-static struct {
+static WC_PROCESS struct {
     MPI_Datatype *types;
     size_t count, room;
 } unfreed;

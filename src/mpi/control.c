@@ -15,13 +15,13 @@ typedef struct wire_counts {
     wc_tag_count counts[];
 } wire_counts;
 
-static MPI_Op merge_op;
-static MPI_Datatype vote_type;
-static struct {
+static WC_PROCESS MPI_Op merge_op;
+static WC_PROCESS MPI_Datatype vote_type;
+static WC_PROCESS struct {
     wc_vote mine, all;
     MPI_Request request;
 } reductions[WC_PHASES];
-static int64_t requests_sent, requests_received;
+static WC_PROCESS int64_t requests_sent, requests_received;
 
 static void merge(void *in, void *inout, int *n, MPI_Datatype *type) {
     (void)type;

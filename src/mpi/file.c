@@ -13,7 +13,7 @@ typedef struct wc_file {
     struct wc_file *next;
 } wc_file;
 
-static wc_file *files;
+static WC_PROCESS wc_file *files;
 
 static wc_file **find(MPI_File handle) {
     wc_file **at = &files;

@@ -18,6 +18,12 @@
 
 #define WC_EXPORT __attribute__((visibility("default")))
 
+/* Marks every variable of this room: the simulation (tests/sim) runs several ranks in one process, and
+ * gives each its own. */
+#ifndef WC_PROCESS
+#define WC_PROCESS
+#endif
+
 /* A receive on the FAST way between its start and its completion: what it takes to look after it
  * when that is needed. */
 typedef struct wc_posted {
@@ -28,7 +34,9 @@ typedef struct wc_posted {
     int count;
 } wc_posted;
 
-enum { WC_POSTED = 256 }; /* more than so many are looked after in the table */
+#ifndef WC_POSTED
+#define WC_POSTED 256 /* more than so many are looked after in the table */
+#endif
 
 typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
 
@@ -43,6 +51,7 @@ typedef struct wc_mpi_comm {
     uint64_t creations; /* communicators made from it so far */
     MPI_Request *marker_receives;
     size_t marker_count;
+    MPI_Request leaving; /* of a hidden one: complete when every member has let go of it */
 } wc_mpi_comm;
 
 /* A receive between its start and its hand-over. */
@@ -90,6 +99,7 @@ typedef struct wc_layer {
     wc_core core;
 
     size_t detached;
+    size_t hidden_comms; /* freed by the application, and not yet here */
     wc_request *inside; /* of the blocking call in progress */
     uint64_t next_tick; /* in ticks of wc_layer_clock */
     bool in_progress;
@@ -103,8 +113,8 @@ typedef struct wc_layer {
     MPI_Group job_group;
 } wc_layer;
 
-extern wc_layer wc_layer_state;
-extern wc_mpi_comm wc_no_comm; /* stands where there is none: no handle is equal to its */
+extern WC_PROCESS wc_layer wc_layer_state;
+extern WC_PROCESS wc_mpi_comm wc_no_comm; /* stands where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
 #define L wc_layer_state
 
@@ -174,7 +184,7 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
 bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
-void wc_comm_free_zombies(void);
+void wc_comm_free_hidden(void); /* those that can be */
 void wc_comm_free_all(void);
 
 static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
@@ -222,6 +232,7 @@ void wc_posted_make_room(void);
 /* All receives outstanding, the inner one included, in posting order. Returns how many there are.
  */
 size_t wc_request_list(wc_recv **list, size_t room);
+bool wc_request_on(const wc_comm *comm); /* is one of them on it? */
 
 bool wc_request_ready(wc_request *r);
 /* Hands a ready receive over and forgets it. Returns MPI's code for it; `status` may be

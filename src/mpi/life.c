@@ -9,13 +9,13 @@
 #include <string.h>
 #include <time.h>
 
-wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
+WC_PROCESS wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 
-wc_layer wc_layer_state = {.way = WC_WAY_OFF,
-                           .last_comm = &wc_no_comm,
-                           .fast_comm = &wc_no_comm,
-                           .posted_next = wc_layer_state.posted,
-                           .posted_end = wc_layer_state.posted + WC_POSTED};
+WC_PROCESS wc_layer wc_layer_state = {.way = WC_WAY_OFF,
+                                      .last_comm = &wc_no_comm,
+                                      .fast_comm = &wc_no_comm,
+                                      .posted_next = wc_layer_state.posted,
+                                      .posted_end = wc_layer_state.posted + WC_POSTED};
 
 /* How often an idle immediate program looks for requests: a look costs up to some µs over TCP. */
 enum { TICK_NS = 1000000 };
@@ -41,8 +41,8 @@ void wc_layer_update(void) {
 
 /* Ticks of the cheap clock are calibrated on the way: only the rough size matters. */
 static void schedule_tick(int64_t now) {
-    static uint64_t last_clock;
-    static int64_t last_now;
+    static WC_PROCESS uint64_t last_clock;
+    static WC_PROCESS int64_t last_now;
     uint64_t clock = wc_layer_clock();
     uint64_t per_ms = 2000000;
     if (last_now && now - last_now > 100000)
@@ -65,6 +65,8 @@ void wc_layer_progress(void) {
     wc_control_poll();
     wc_core_progress(&L.core, now);
     schedule_tick(now);
+    if (L.hidden_comms && !wc_core_busy(&L.core))
+        wc_comm_free_hidden();
     L.in_progress = false;
     wc_layer_update();
 }
@@ -195,7 +197,7 @@ void wc_layer_detach(void) {
     if (!L.attached)
         return;
     L.attached = false;
-    wc_comm_free_zombies();
+    wc_comm_free_hidden();
     wc_control_close();
     wc_layer_update();
 }
@@ -219,7 +221,7 @@ WC_EXPORT int MPI_Finalize(void) {
 /* ---- the reserved tag ---- */
 
 static void hide_tag(int keyval, void *value, int *found) {
-    static int tag_ub;
+    static WC_PROCESS int tag_ub;
     if (keyval != MPI_TAG_UB || !*found)
         return;
     tag_ub = L.tag_ub;

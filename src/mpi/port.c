@@ -80,7 +80,7 @@ static void pack(void *to, uint64_t bytes, const void *from, int count, MPI_Data
 
 /* ---- markers ---- */
 
-static struct {
+static WC_PROCESS struct {
     MPI_Request *requests;
     void **buffers;
     size_t count, room;
@@ -164,7 +164,6 @@ static void settled(void *context, bool valid) {
 static void finished(void *context, const wc_vote *outcome) {
     (void)context;
     L.hooks.finished(outcome);
-    wc_comm_free_zombies();
 }
 
 /* ---- receives ---- */
@@ -233,21 +232,24 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
     return true;
 }
 
-/* Cancelled or matched: there is no third end. A cancelled receive stays allocated where the
- * application holds its handle, so that this can't be given to another request. */
+/* Cancelled or matched: there is no third end. What the application has cancelled itself stays its
+ * own, but must have come to its end too: it could still take a marker. A cancelled receive stays
+ * allocated where the application holds its handle, so that this can't be given to another request.
+ */
 static bool take_back(void *context, wc_recv *recv) {
     (void)context;
     wc_request *r = request_of(recv);
     int flag = 0, cancelled = 0;
     if (wc_request_ready(r))
         return false;
-    PMPI_Cancel(&r->inner);
+    if (!recv->cancelled)
+        PMPI_Cancel(&r->inner);
     MPI_Status status;
     for (int i = 0; i < CANCEL_ROUNDS && !flag; i++)
         PMPI_Request_get_status(r->inner, &flag, &status);
     if (flag)
         PMPI_Test_cancelled(&status, &cancelled);
-    if (!cancelled)
+    if (!cancelled || recv->cancelled)
         return false;
     bool holds = !recv->inside && r->inner == r->handle;
     if (!holds)
@@ -283,7 +285,7 @@ static void receive_into(void *context, wc_recv *recv, wc_message *m) {
  * types, lengths and errors are MPI's own affair. */
 static void deliver(void *context, wc_recv *recv, wc_message *m) {
     (void)context;
-    static int tag;
+    static WC_PROCESS int tag;
     wc_request *r = request_of(recv);
     MPI_Datatype type;
     MPI_Request request;

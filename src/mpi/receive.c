@@ -187,10 +187,10 @@ static bool probes_natively(int source) {
 WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
     if (probes_natively(source))
         return PMPI_Iprobe(source, tag, comm, flag, status);
-    L.core.wanting = true;
+    L.core.probing = true;
     wc_layer_touch();
     int rc = look(source, tag, comm, flag, status);
-    L.core.wanting = false;
+    L.core.probing = false;
     if (!*flag && L.core.armed)
         wc_core_starved(&L.core);
     return rc;
@@ -203,10 +203,10 @@ WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) 
         wc_layer_poll();
     unsigned spins = 0;
     int flag = 0, rc;
-    L.core.wanting = true;
+    L.core.probing = true;
     while ((rc = look(source, tag, comm, &flag, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    L.core.wanting = false;
+    L.core.probing = false;
     L.core.recordable = false;
     return rc;
 }

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static wc_request *free_requests;
+static WC_PROCESS wc_request *free_requests;
 
 wc_request *wc_request_new(void) {
     wc_request *r = free_requests;
@@ -142,6 +142,14 @@ size_t wc_request_list(wc_recv **list, size_t room) {
     if (n > 0)
         qsort(list, n, sizeof *list, by_order);
     return n;
+}
+
+bool wc_request_on(const wc_comm *comm) {
+    wc_posted_adopt();
+    bool found = L.inside && L.inside->recv.comm == comm;
+    for (size_t i = 0; i <= L.table_mask && L.table_count && !found; i++)
+        found = L.table[i] && L.table[i]->recv.comm == comm;
+    return found;
 }
 
 /* ---- completion ---- */

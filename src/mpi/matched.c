@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Matched probes. A message that one of them has handed out belongs to neither MPI nor the library,
+ * so snapshots are void from the first use on. The messages that the library holds by then must
+ * still be found: they come before what MPI has.
+ */
+#include "layer.h"
+
+#include <stdlib.h>
+
+/* A message whose bytes are in the library's memory. It is sent to oneself, so that the application
+ * gets a handle that MPI takes; its real source and tag are put into the status. */
+typedef struct wc_matched {
+    MPI_Message handle;
+    MPI_Request send;
+    wc_message *message;
+    struct wc_matched *next;
+} wc_matched;
+
+static WC_PROCESS wc_matched *matched;
+
+static MPI_Message send_to_self(wc_message *m) {
+    enum { TAG = 0x7FFF + 2 };
+    wc_matched *entry = wc_core_alloc(sizeof *entry);
+    MPI_Datatype type;
+    int count;
+    wc_packed_type(m->bytes, &type, &count);
+    PMPI_Isend(m->data, count, type, 0, TAG, L.self, &entry->send);
+    wc_packed_type_free(&type);
+    PMPI_Mprobe(0, TAG, L.self, &entry->handle, MPI_STATUS_IGNORE);
+    entry->message = wc_message_hold(m);
+    entry->next = matched;
+    matched = entry;
+    return entry->handle;
+}
+
+/* Takes the entry of this handle out. NULL: the message is MPI's own. */
+static wc_matched *take(MPI_Message handle) {
+    wc_matched **at = &matched;
+    while (*at && (*at)->handle != handle)
+        at = &(*at)->next;
+    wc_matched *entry = *at;
+    if (entry)
+        *at = entry->next;
+    return entry;
+}
+
+static void set_envelope(MPI_Status *status, const wc_message *m) {
+    if (status == MPI_STATUS_IGNORE)
+        return;
+    status->MPI_SOURCE = m->source;
+    status->MPI_TAG = m->tag;
+}
+
+static wc_message *first_match(int source, int tag, MPI_Comm comm) {
+    wc_mpi_comm *c = L.way == WC_WAY_SLOW ? wc_comm_of(comm) : NULL;
+    return c ? wc_core_probe(&L.core, &c->core, source == MPI_ANY_SOURCE ? WC_ANY : source,
+                             tag == MPI_ANY_TAG ? WC_ANY : tag)
+             : NULL;
+}
+
+static void hand_out(wc_message *m, MPI_Message *message, MPI_Status *status) {
+    if (status != MPI_STATUS_IGNORE) {
+        PMPI_Status_set_elements_x(status, MPI_BYTE, (MPI_Count)m->bytes);
+        PMPI_Status_set_cancelled(status, 0);
+    }
+    set_envelope(status, m);
+    wc_core_take(&L.core, m);
+    if (m->handle) {
+        *message = *(MPI_Message *)m->handle;
+        free(m->handle);
+        m->handle = NULL;
+    } else {
+        *message = send_to_self(m);
+    }
+    wc_message_drop(m);
+    wc_layer_update();
+}
+
+/* One look. While armed the library pulls everything: MPI has nothing to show. */
+static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
+                MPI_Status *status) {
+    wc_message *m = first_match(source, tag, comm);
+    *flag = m && (m->handle || m->arrived || wc_layer_port.arrived(NULL, m));
+    if (*flag)
+        hand_out(m, message, status);
+    if (m || (L.core.armed && wc_comm_of(comm)))
+        return MPI_SUCCESS;
+    return PMPI_Improbe(source, tag, comm, flag, message, status);
+}
+
+WC_EXPORT int MPI_Improbe(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
+                          MPI_Status *status) {
+    wc_forbid("MPI_Improbe");
+    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+        return PMPI_Improbe(source, tag, comm, flag, message, status);
+    L.core.probing = true;
+    wc_layer_touch();
+    int rc = look(source, tag, comm, flag, message, status);
+    L.core.probing = false;
+    if (!*flag && L.core.armed)
+        wc_core_starved(&L.core);
+    return rc;
+}
+
+WC_EXPORT int MPI_Mprobe(int source, int tag, MPI_Comm comm, MPI_Message *message,
+                         MPI_Status *status) {
+    wc_forbid("MPI_Mprobe");
+    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+        return PMPI_Mprobe(source, tag, comm, message, status);
+    unsigned spins = 0;
+    int flag = 0, rc;
+    L.core.probing = true;
+    wc_layer_touch();
+    while ((rc = look(source, tag, comm, &flag, message, status)) == MPI_SUCCESS && !flag)
+        wc_layer_idle(&spins);
+    L.core.probing = false;
+    return rc;
+}
+
+WC_EXPORT int MPI_Mrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
+                        MPI_Status *status) {
+    wc_matched *entry = take(*message);
+    if (!entry) { /* its sender may be waiting for this rank to pull something else */
+        MPI_Request request;
+        if (L.way != WC_WAY_SLOW)
+            return PMPI_Mrecv(buf, n, type, message, status);
+        int rc = PMPI_Imrecv(buf, n, type, message, &request);
+        return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
+    }
+    const wc_message *m = entry->message;
+    wc_core_in(&L.core, m->comm, m->source, m->tag)->handed++;
+    int rc = PMPI_Mrecv(buf, n, type, message, status);
+    set_envelope(status, entry->message);
+    PMPI_Wait(&entry->send, MPI_STATUS_IGNORE);
+    wc_message_drop(entry->message);
+    free(entry);
+    return rc;
+}
+
+WC_EXPORT int MPI_Imrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
+                         MPI_Request *request) {
+    wc_matched *entry = take(*message);
+    int rc = PMPI_Imrecv(buf, n, type, message, request);
+    if (!entry) {
+        L.started += L.way != WC_WAY_OFF;
+        return rc;
+    }
+    PMPI_Wait(&entry->send, MPI_STATUS_IGNORE); /* its receive is there */
+    wc_request *r = wc_request_new();
+    *r = (wc_request){.recv = {.comm = entry->message->comm,
+                               .source = entry->message->source,
+                               .tag = entry->message->tag,
+                               .order = ++L.order,
+                               .state = WC_RECV_FILLING,
+                               .message = entry->message},
+                      .handle = *request,
+                      .inner = *request,
+                      .buffer = buf,
+                      .count = n,
+                      .type = type,
+                      .comm = wc_comm_from_core(entry->message->comm)->handle};
+    wc_core_posted(&L.core, &r->recv);
+    wc_request_insert(r);
+    wc_layer_update();
+    free(entry);
+    return rc;
+}
