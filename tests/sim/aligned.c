@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Programs that go in steps. What is sent in a step is received in it or some steps later; which
+ * message is due when is known to both sides from the seed alone.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+enum { STEPS = 40, DELAYS = 4, AHEAD = 2, STEP_TAGS = SIM_TAGS, CHANNELS = 3 };
+enum { MOST = 256, MOST_SENDS = 4096 };
+enum { SPECIFIC, ANY_SOURCE, ANY_TAG, ANY, KINDS }; /* of receives on channel 1 */
+
+typedef struct plan {
+    int due, tag;
+} plan;
+
+/* What this rank has open. */
+typedef struct work {
+    sim_slot *slots[MOST];
+    int count;
+    MPI_Request *sends; /* [MOST_SENDS] */
+    int send_count;
+    int kind;
+    bool barriers;
+} work;
+
+static int count_of(int step, int from, int to, int channel) {
+    if (channel == 2 && from % 2 != to % 2)
+        return 0;
+    return (int)(sim_hash(J.options.seed, (uint64_t)(step * 64 + from * 8 + to),
+                          (uint64_t)channel) %
+                 5) /
+           (channel == 2 ? 4 : 2);
+}
+
+static int kind_of_seed(void) {
+    return (int)(sim_hash(J.options.seed, 3, 3) % KINDS);
+}
+
+/* A send that waits for its receive must not be open at the safe points between. */
+static bool ends_in_its_step(void) {
+    return !J.open && J.eager < sizeof(sim_payload);
+}
+
+static plan plan_of(int step, int from, int to, int channel, int m) {
+    uint64_t h = sim_hash(J.options.seed + 17, (uint64_t)(step * 64 + from * 8 + to),
+                          (uint64_t)(channel * 16 + m));
+    plan p = {.due = step + (int)(h % DELAYS), .tag = (int)((h >> 8) % SIM_TAGS)};
+    if (ends_in_its_step())
+        p.due = step;
+    p.due = p.due < STEPS ? p.due : STEPS - 1;
+    if (channel == 1 && kind_of_seed() == ANY_SOURCE)
+        p.tag = STEP_TAGS + p.due; /* or a rank that is ahead would answer for a later step */
+    return p;
+}
+
+/* Those of one sender that are due in this step. */
+static void post_from(work *w, int channel, int from, int due) {
+    for (int s = due < DELAYS ? 0 : due - DELAYS + 1; s <= due; s++)
+        for (int m = 0; m < count_of(s, from, me->rank, channel); m++) {
+            plan p = plan_of(s, from, me->rank, channel, m);
+            if (p.due != due)
+                continue;
+            bool wild = channel == 1;
+            sim_slot *slot = w->slots[w->count++] = sim_alloc(sizeof *slot);
+            sim_slot_set(slot, channel,
+                         wild && (w->kind == ANY_SOURCE || w->kind == ANY) ? MPI_ANY_SOURCE : from,
+                         wild && (w->kind == ANY_TAG || w->kind == ANY) ? MPI_ANY_TAG : p.tag);
+            slot->due = due;
+            if (J.open)
+                slot->due += (int)(sim_hash(J.options.seed, (uint64_t)due, (uint64_t)m) % 3);
+            sim_slot_post(slot);
+        }
+}
+
+static void post_due(work *w, int due) {
+    for (int channel = 0; channel < CHANNELS && due < STEPS; channel++)
+        for (int from = 0; from < J.ranks; from++)
+            post_from(w, channel, from, due);
+}
+
+static void send_one(work *w, int channel, int to, plan p) {
+    sim_payload *payload = sim_alloc(sizeof *payload);
+    sim_compose(payload, channel, to, p.tag, 0, 0);
+    bool short_enough = (size_t)sim_bytes_of(payload) <= J.eager;
+    if (short_enough && sim_choose(2)) {
+        MPI_Send(payload, sim_bytes_of(payload), MPI_BYTE, sim_peer(channel, to), p.tag,
+                 me->comms[channel]);
+        return;
+    }
+    w->sends[w->send_count++] = sim_isend(payload, ends_in_its_step() && sim_choose(6) == 0);
+}
+
+static void send_all(work *w) {
+    for (int channel = 0; channel < CHANNELS; channel++)
+        for (int to = 0; to < J.ranks; to++)
+            for (int m = 0; m < count_of(me->state.step, me->rank, to, channel); m++)
+                send_one(w, channel, to, plan_of(me->state.step, me->rank, to, channel, m));
+}
+
+static void wait_due(work *w, bool all) {
+    sim_slot *due[MOST];
+    int n = 0, kept = 0;
+    for (int i = 0; i < w->count; i++) {
+        if (all || w->slots[i]->due <= me->state.step)
+            due[n++] = w->slots[i];
+        else
+            w->slots[kept++] = w->slots[i];
+    }
+    w->count = kept;
+    sim_slots_wait(due, n);
+}
+
+static void complete_sends(work *w) {
+    MPI_Waitall(w->send_count, w->sends, MPI_STATUSES_IGNORE);
+    w->send_count = 0;
+}
+
+/* A sum over all ranks, or over every other one. */
+static void collective(work *w) {
+    int one = 1, sum = 0, root = me->state.step % J.ranks;
+    switch (w->barriers ? 0 : sim_hash(J.options.seed, (uint64_t)me->state.step, 77) % 6) {
+    case 0:
+        MPI_Barrier(me->comms[1]);
+        return;
+    case 1:
+        MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, me->comms[2]);
+        if (sum != (J.ranks + 1 - me->rank % 2) / 2)
+            sim_problem("rank %d got a wrong sum: %d", me->rank, sum);
+        return;
+    case 2:
+        MPI_Bcast(&root, 1, MPI_INT, me->state.step % J.ranks, MPI_COMM_WORLD);
+        return;
+    case 3:
+        MPI_Reduce(&one, &sum, 1, MPI_INT, MPI_SUM, root, MPI_COMM_WORLD);
+        return;
+    default:
+        return;
+    }
+}
+
+void sim_aligned(void) {
+    work w = {.kind = kind_of_seed(), .sends = sim_alloc(MOST_SENDS * sizeof *w.sends)};
+    w.barriers = w.kind == ANY || w.kind == ANY_TAG || sim_hash(J.options.seed, 4, 4) % 4 == 0;
+    for (bool first = true; me->state.step < STEPS; me->state.step++, first = false) {
+        int step = me->state.step;
+        sim_safepoint();
+        for (int due = step; J.open && first && due < step + AHEAD; due++)
+            post_due(&w, due);
+        post_due(&w, J.open ? step + AHEAD : step);
+        send_all(&w);
+        wait_due(&w, false);
+        if (!J.open || J.eager == SIZE_MAX)
+            complete_sends(&w);
+        collective(&w);
+    }
+    wait_due(&w, true);
+    complete_sends(&w);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Programs that are legal and easily broken: what MPI promises them, it must keep under a snapshot. */
+#include "sim.h"
+
+enum { ROUNDS = 40, REQUEST = 0, REPLY = 1, STOP = 2 };
+
+static int partner(void) {
+    int other = me->rank ^ 1;
+    return other < J.ranks ? other : me->rank; /* the odd one out is its own */
+}
+
+/* Two ranks send to each other's posted receives, and neither send ends before its receive. */
+static void crossing(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_safepoint();
+        sim_slot slot;
+        sim_slot_set(&slot, 0, partner(), 0);
+        sim_slot_post(&slot);
+        sim_send(0, partner(), 0, 0, 0);
+        MPI_Wait(&slot.request, &slot.status);
+        sim_slot_got(&slot);
+    }
+}
+
+/* The receiver goes into a barrier with its receive posted; the sender only when its send has ended. */
+static void wait_behind_barrier(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_safepoint();
+        sim_slot slot;
+        bool receives = (me->rank + me->state.step) % 2 && partner() != me->rank;
+        if (receives) {
+            sim_slot_set(&slot, 0, partner(), 1);
+            sim_slot_post(&slot);
+        } else if (partner() != me->rank) {
+            sim_send(0, partner(), 1, 0, 0);
+        }
+        MPI_Barrier(me->comms[1]);
+        if (receives) {
+            MPI_Wait(&slot.request, &slot.status);
+            sim_slot_got(&slot);
+        }
+    }
+}
+
+/* One tag, another, any: matched as posted, whatever the order of the messages. */
+static void three_receives(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_slot slots[3], *at[3] = {&slots[0], &slots[1], &slots[2]};
+        sim_payload out[3];
+        MPI_Request sends[3];
+        sim_safepoint();
+        int first = (int)sim_choose(3);
+        for (int i = 0; i < 3; i++) {
+            sim_slot_set(&slots[i], 0, partner(), i == 2 ? MPI_ANY_TAG : i);
+            sim_slot_post(&slots[i]);
+        }
+        for (int i = 0; i < 3; i++) {
+            sim_compose(&out[i], 0, partner(), (first + i) % 3, 0, 0);
+            sends[i] = sim_isend(&out[i], false);
+        }
+        sim_slots_wait(at, 3);
+        MPI_Waitall(3, sends, MPI_STATUSES_IGNORE);
+    }
+}
+
+/* Nobody knows who sends to whom: synchronous sends, probes, and a barrier that says when all are
+ * received (Hoefler, Siebert, Lumsdaine: Scalable communication protocols for dynamic sparse data
+ * exchange, PPoPP 2010). */
+static void sparse(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_safepoint();
+        MPI_Request sends[SIM_RANKS], barrier = MPI_REQUEST_NULL;
+        sim_payload out[SIM_RANKS];
+        int n = 0, sent = 0, over = 0;
+        for (int to = 0; to < J.ranks; to++) {
+            if (sim_hash(J.options.seed, (uint64_t)me->state.step, (uint64_t)(me->rank * 8 + to)) %
+                3)
+                continue;
+            sim_compose(&out[n], 0, to, me->state.step % 2, 0, 0);
+            sends[n] = sim_isend(&out[n], true);
+            n++;
+        }
+        while (!over) {
+            MPI_Status status;
+            int flag;
+            MPI_Iprobe(MPI_ANY_SOURCE, me->state.step % 2, MPI_COMM_WORLD, &flag, &status);
+            if (flag) {
+                sim_slot slot;
+                sim_slot_set(&slot, 0, MPI_ANY_SOURCE, status.MPI_TAG);
+                slot.source = status.MPI_SOURCE;
+                sim_slot_receive(&slot);
+            }
+            if (!sent)
+                MPI_Testall(n, sends, &sent, MPI_STATUSES_IGNORE);
+            if (sent && barrier == MPI_REQUEST_NULL)
+                MPI_Ibarrier(MPI_COMM_WORLD, &barrier);
+            else if (sent)
+                MPI_Test(&barrier, &over, MPI_STATUS_IGNORE);
+            sim_yield();
+        }
+    }
+}
+
+/* A communicator for each round, freed while its messages are under way. */
+static void coming_and_going(void) {
+    for (; me->state.step < ROUNDS / 2; me->state.step++) {
+        sim_safepoint();
+        sim_slot slot, *at = &slot;
+        sim_payload out;
+        int next = (me->rank + 1) % J.ranks, previous = (me->rank + J.ranks - 1) % J.ranks;
+        MPI_Comm_dup(MPI_COMM_WORLD, &me->comms[3]);
+        sim_slot_set(&slot, 3, previous, 0);
+        sim_slot_post(&slot);
+        sim_compose(&out, 3, next, 0, 0, 0);
+        MPI_Request send = sim_isend(&out, sim_choose(2));
+        MPI_Comm_free(&me->comms[3]);
+        sim_slots_wait(&at, 1);
+        MPI_Wait(&send, MPI_STATUS_IGNORE);
+    }
+}
+
+/* ---- a server, and clients that wait for its answer alone ---- */
+
+static void serve(void) {
+    while (me->state.dead < (uint32_t)(J.ranks - 1)) {
+        sim_safepoint();
+        sim_slot slot;
+        sim_slot_set(&slot, 0, MPI_ANY_SOURCE, MPI_ANY_TAG);
+        sim_slot_receive(&slot);
+        if (slot.payload.tag == STOP)
+            me->state.dead++;
+        else
+            sim_send(0, (int)slot.payload.source, REPLY, slot.payload.token, 0);
+    }
+}
+
+/* In some rounds the answer is polled for, while another channel makes progress. */
+static void ask(void) {
+    for (; me->state.rounds < ROUNDS; me->state.rounds++) {
+        sim_slot slot, other;
+        int flag = 0;
+        bool polls = sim_hash(J.options.seed, me->state.rounds, 4) % 2;
+        sim_safepoint();
+        sim_slot_set(&slot, 0, 0, REPLY);
+        sim_slot_post(&slot);
+        sim_send(0, 0, REQUEST, me->state.rounds, 0);
+        for (int i = 0; i < 20 && polls && !flag; i++) {
+            MPI_Test(&slot.request, &flag, &slot.status);
+            sim_payload p;
+            MPI_Request send;
+            sim_slot_set(&other, 1, me->rank, 0);
+            sim_slot_post(&other);
+            sim_compose(&p, 1, me->rank, 0, 0, 0);
+            send = sim_isend(&p, false);
+            MPI_Wait(&other.request, &other.status);
+            sim_slot_got(&other);
+            MPI_Wait(&send, MPI_STATUS_IGNORE);
+        }
+        if (!flag)
+            MPI_Wait(&slot.request, &slot.status);
+        sim_slot_got(&slot);
+        if (slot.payload.token != me->state.rounds)
+            sim_problem("rank %d got the answer to another question", me->rank);
+    }
+    sim_safepoint();
+    if (!me->state.stopped)
+        sim_send(0, 0, STOP, 0, 0);
+    me->state.stopped = true;
+    sim_safepoint();
+}
+
+static void request_reply(void) {
+    if (me->rank == 0)
+        serve();
+    else
+        ask();
+}
+
+/* Half of the seeds are the two general programs'. */
+const sim_program sim_programs[] = {
+    {"aligned", false, true, sim_aligned},
+    {"tokens", true, true, sim_tokens},
+    {"aligned", false, true, sim_aligned},
+    {"tokens", true, true, sim_tokens},
+    {"aligned", false, true, sim_aligned},
+    {"tokens", true, true, sim_tokens},
+    {"crossing", true, false, crossing},
+    {"crossing, aligned", false, false, crossing},
+    {"wait behind a barrier", true, false, wait_behind_barrier},
+    {"three receives", true, false, three_receives},
+    {"three receives, aligned", false, false, three_receives},
+    {"sparse", true, false, sparse},
+    {"coming and going", true, false, coming_and_going},
+    {"coming and going, aligned", false, false, coming_and_going},
+    {"request and reply", true, false, request_reply},
+};
+
+const size_t sim_program_count = sizeof sim_programs / sizeof *sim_programs;

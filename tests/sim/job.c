@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sim.h"
+
+#include "mpi/layer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TURNS = 300000 };
+
+sim_job J;
+
+/* ---- chance ---- */
+
+uint64_t sim_hash(uint64_t a, uint64_t b, uint64_t c) {
+    uint64_t h = a * UINT64_C(0x9E3779B97F4A7C15) ^ b * UINT64_C(0xD6E8FEB86659FD93) ^
+                 (c + 1) * UINT64_C(0xA24BAED4963EE407);
+    h = (h ^ h >> 31) * UINT64_C(0xBF58476D1CE4E5B9);
+    h = (h ^ h >> 27) * UINT64_C(0x94D049BB133111EB);
+    return h ^ h >> 31;
+}
+
+unsigned sim_choose(unsigned n) {
+    return (unsigned)(sim_hash(J.options.seed, ++J.random, 7) % n);
+}
+
+void sim_problem(const char *format, ...) {
+    if (J.problem[0])
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(J.problem, sizeof J.problem, format, arguments);
+    va_end(arguments);
+    sim_trace("PROBLEM: %s", J.problem);
+}
+
+void sim_trace(const char *format, ...) {
+    if (!J.options.verbose)
+        return;
+    printf("%6lld ", (long long)(J.now / J.turn_ns));
+    va_list arguments;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+}
+
+/* ---- memory: what a job has left is freed with it, as when processes die ---- */
+
+typedef struct block {
+    struct block *next, *previous;
+    max_align_t data[];
+} block;
+
+static block all = {&all, &all};
+
+void *sim_malloc(size_t bytes);
+void *sim_calloc(size_t n, size_t bytes);
+void *sim_realloc(void *old, size_t bytes);
+void sim_free(void *data);
+
+static block *of(void *data) {
+    return (block *)((char *)data - sizeof(block));
+}
+
+static void *link_in(block *b) {
+    b->next = all.next;
+    b->previous = &all;
+    b->next->previous = all.next = b;
+    return b->data;
+}
+
+static void take_out(block *b) {
+    b->next->previous = b->previous;
+    b->previous->next = b->next;
+}
+
+void *sim_malloc(size_t bytes) {
+    return link_in(malloc(sizeof(block) + bytes));
+}
+
+void *sim_calloc(size_t n, size_t bytes) {
+    return link_in(calloc(1, sizeof(block) + n * bytes));
+}
+
+void *sim_realloc(void *old, size_t bytes) {
+    if (old)
+        take_out(of(old));
+    return link_in(realloc(old ? of(old) : NULL, sizeof(block) + bytes));
+}
+
+void sim_free(void *data) {
+    if (!data)
+        return;
+    take_out(of(data));
+    free(of(data));
+}
+
+void *sim_alloc(size_t bytes) {
+    return sim_calloc(1, bytes);
+}
+
+static void free_all(void) {
+    while (all.next != &all)
+        sim_free(all.next->data);
+}
+
+/* ---- the life of a job ---- */
+
+static void run_rank(void) {
+    MPI_Init(NULL, NULL);
+    sim_make_comms();
+    sim_runtime_begin();
+    J.program();
+    MPI_Finalize();
+    me->finished = L.core.finished; /* still there */
+    me->heard = L.core.heard;
+    sim_trace("rank %d ends", me->rank);
+}
+
+/* Fresh processes, a fresh network; the states stay. */
+static void start_processes(void) {
+    free_all();
+    sim_network_open();
+    sim_objects_open();
+    sim_collectives_open();
+    sim_fiber_reset();
+    for (int i = 0; i < J.ranks; i++) {
+        sim_rank *r = &J.at[i];
+        *r = (sim_rank){.rank = i, .state = r->state};
+        r->unexpected.last = &r->unexpected.first;
+        sim_fiber_start(i, run_rank);
+    }
+}
+
+static bool all_ended(void) {
+    for (int i = 0; i < J.ranks; i++)
+        if (!J.at[i].ended)
+            return false;
+    return true;
+}
+
+/* `limit` turns at most. True: the job has ended. */
+static bool run_job(int limit) {
+    unsigned network = 1 + sim_choose(4), starved = sim_choose(2 * (unsigned)J.ranks);
+    for (int turn = 0; turn < limit && !J.problem[0]; turn++) {
+        J.now += J.turn_ns;
+        J.turns++;
+        if (sim_choose(5) < network && sim_network_deliver())
+            continue;
+        int rank = (int)sim_choose((unsigned)J.ranks);
+        /* One rank may be slower than the others by far. */
+        if (J.at[rank].ended || ((unsigned)rank == starved && sim_choose(8)))
+            continue;
+        sim_resume(rank);
+        if (J.at[rank].ended && all_ended())
+            return true;
+    }
+    return false;
+}
+
+static void open_job(const sim_options *options, int ranks) {
+    J = (sim_job){.options = *options, .ranks = ranks, .turn_ns = 1};
+    J.turn_ns = 1 + sim_choose(400000);
+    J.preempt = options->quiet ? 0 : 3 + sim_choose(12);
+    J.delay = options->quiet ? 1 : 1 + sim_choose(4);
+    static const size_t limits[] = {0, sizeof(sim_payload) - SIM_PADDING / 2, SIZE_MAX};
+    J.eager = limits[sim_choose(3)];
+    sim_oracle_open();
+}
+
+void sim_run(const sim_options *options) {
+    uint64_t h = sim_hash(options->seed, 0, 11);
+    open_job(options, 2 + (int)(h % (SIM_RANKS - 1)));
+    const sim_program *program = &sim_programs[options->seed % sim_program_count];
+    J.immediate = program->immediate;
+    J.program = program->run;
+    J.open = program->open && !options->dies_at && sim_choose(2);
+    start_processes();
+    int life = options->dies_at;
+    if (!life && !J.open && sim_choose(2))
+        life = 1000 + (int)sim_choose(20000);
+    bool ended = life && run_job(life);
+    if (life && !ended && !J.problem[0] && sim_oracle_restart()) {
+        sim_trace("the job dies, and is restarted");
+        J.restarted = true;
+        start_processes();
+    }
+    if (!ended && !run_job(MAX_TURNS))
+        sim_problem("the job does not end");
+    if (!J.problem[0])
+        sim_oracle_end();
+    sim_close();
+}
+
+/* ---- ranks that are told what to do ---- */
+
+static void obey(void) {
+    for (;;) {
+        if (me->command) {
+            void (*command)(void *) = me->command;
+            command(me->argument);
+            me->command = NULL;
+        }
+        sim_yield();
+    }
+}
+
+void sim_open(const sim_options *options, bool immediate, int ranks) {
+    open_job(options, ranks);
+    J.eager = SIZE_MAX;
+    J.immediate = immediate;
+    J.program = obey;
+    J.turn_ns = 2000000; /* each look at the clock finds it time to look after the outside world */
+    start_processes();
+    /* Until all of them wait for commands. */
+    for (int turn = 0; turn < 1000; turn++)
+        sim_resume(turn % ranks);
+}
+
+void sim_close(void) {
+    free_all();
+    sim_fiber_reset();
+    sim_oracle_clear();
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What must hold, point by point: protocol.md, section 7. The real file and real deaths are in tests/fault. */
+#include "sim.h"
+
+#include "mpi/layer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { TURNS = 30000 };
+
+typedef struct totals {
+    unsigned commits, voids, in_flight, restored;
+} totals;
+
+static unsigned voids(void) {
+    unsigned n = 0;
+    for (int i = 0; i < 64; i++)
+        n += J.voids[i];
+    return n;
+}
+
+static totals run_seeds(uint64_t first, uint64_t n) {
+    totals t = {0};
+    for (uint64_t seed = first; seed < first + n; seed++) {
+        sim_run(&(sim_options){.seed = seed});
+        assert_string_equal(J.problem, "");
+        t.commits += J.commits;
+        t.voids += voids();
+        t.in_flight += J.in_flight;
+        t.restored += J.restored;
+    }
+    return t;
+}
+
+/* ---- ranks moved by hand ---- */
+
+/* Lets a rank do something that it can do at once. */
+static void let(int rank, void (*command)(void *), void *argument) {
+    sim_rank *r = &J.at[rank];
+    r->command = command;
+    r->argument = argument;
+    for (int turn = 0; turn < 100 && r->command; turn++) {
+        J.now += J.turn_ns;
+        sim_resume(rank);
+    }
+    assert_null(r->command);
+}
+
+static void pass_safepoint(void *unused) {
+    (void)unused;
+    sim_safepoint();
+}
+
+static void ask(void *unused) {
+    (void)unused;
+    wc_core_request(&L.core);
+    wc_layer_update();
+}
+
+static void progress(void *unused) {
+    (void)unused;
+    wc_layer_progress();
+}
+
+static void receive_any(void *unused) {
+    (void)unused;
+    sim_slot slot;
+    sim_slot_set(&slot, 0, MPI_ANY_SOURCE, MPI_ANY_TAG);
+    sim_slot_receive(&slot);
+}
+
+typedef struct named {
+    int to;
+    uint32_t name;
+} named;
+
+static void send_named(void *argument) {
+    const named *n = argument;
+    sim_send(0, n->to, 0, n->name, 0);
+}
+
+static void pass_safepoints(void) {
+    for (int i = 0; i < J.ranks; i++)
+        let(i, pass_safepoint, NULL);
+}
+
+static bool recorded(int rank) {
+    sim_load(rank);
+    return L.core.state >= WC_STATE_RECORDED;
+}
+
+static bool busy(int rank) {
+    sim_load(rank);
+    return wc_core_busy(&L.core);
+}
+
+/* Until nobody has an attempt under way. Aligned ranks pass their safe points together. */
+static void finish_attempts(void) {
+    for (int turn = 0; turn < TURNS; turn++) {
+        while (sim_network_deliver())
+            ;
+        pass_safepoints();
+        bool any = !sim_network_empty();
+        for (int i = 0; i < J.ranks; i++)
+            any = any || busy(i);
+        if (!any)
+            return;
+    }
+    fail_msg("an attempt does not end");
+}
+
+static void request(int rank) {
+    let(rank, ask, NULL);
+}
+
+/* A blocking receive whose message is at hand. */
+static void receive(int rank) {
+    let(rank, receive_any, NULL);
+}
+
+static void send(int from, int to, uint32_t name) {
+    let(from, send_named, &(named){to, name});
+}
+
+static void deliver(int from, int to) {
+    sim_network_deliver_on(MPI_COMM_WORLD, from, to);
+}
+
+static void pass(int from, int to, uint32_t name) {
+    send(from, to, name);
+    deliver(from, to);
+    receive(to);
+}
+
+static void progress_all(void) {
+    for (int turn = 0; turn < 20; turn++) {
+        sim_network_deliver_besides(MPI_COMM_WORLD);
+        for (int i = 0; i < J.ranks; i++)
+            let(i, progress, NULL);
+    }
+}
+
+/* ---- the points ---- */
+
+static void point_1_no_orphan_nothing_lost_nothing_twice(void **state) {
+    (void)state;
+    totals t = run_seeds(1, 200);
+    assert_true(t.commits > 500);
+    assert_true(t.in_flight > 2000);
+}
+
+/* What a sender tells of its channel decides: one more, and the cut waits for a message that never comes; one less, and
+ * the receiver has too many. */
+static wc_reason outcome_with_count_off_by(int64_t difference) {
+    enum { COUNTS_BYTES = 32 + sizeof(wc_tag_count) };
+    sim_packet *counts = NULL;
+    sim_open(&(sim_options){.seed = 1, .quiet = true}, false, 2);
+    for (int i = 0; i < 3; i++)
+        pass(0, 1, 0);
+    request(0);
+    while (!(counts = sim_network_find_besides(MPI_COMM_WORLD, COUNTS_BYTES))) {
+        sim_network_deliver();
+        pass_safepoints();
+    }
+    wc_tag_count *count = (wc_tag_count *)(counts->data + counts->bytes - sizeof *count);
+    assert_int_equal(count->count, 3);
+    count->count += (uint64_t)difference;
+    J.options.fault = "a forged count"; /* so that its discovery is no problem */
+    finish_attempts();
+    wc_reason found = WC_REASON_NONE;
+    for (int i = 0; i < 64; i++)
+        if (J.voids[i])
+            found = (wc_reason)i;
+    assert_int_equal(J.commits + voids(), 1);
+    sim_close();
+    return found;
+}
+
+static void point_2_counters_agree_or_nothing_is_committed(void **state) {
+    (void)state;
+    assert_int_equal(outcome_with_count_off_by(0), WC_REASON_NONE);
+    assert_int_equal(outcome_with_count_off_by(1), WC_REASON_MESSAGE_MISSING);
+    assert_int_equal(outcome_with_count_off_by(-1), WC_REASON_ORPHAN);
+}
+
+static void point_3_vector_clocks_agree(void **state) {
+    (void)state;
+    totals t = run_seeds(301, 100);
+    assert_true(t.commits > 200);
+    /* The clocks see a record that is later than it says. */
+    sim_open(&(sim_options){.seed = 1, .quiet = true}, false, 2);
+    request(0);
+    sim_network_deliver_besides(MPI_COMM_WORLD);
+    while (!recorded(0) || !recorded(1))
+        pass_safepoints();
+    pass(0, 1, 0);
+    J.at[1].saved = J.at[1].state;
+    finish_attempts();
+    assert_int_equal(J.commits, 1);
+    assert_non_null(strstr(J.problem, "knows more of rank 0"));
+    sim_close();
+}
+
+static void point_4_restart_delivers_the_channels_first(void **state) {
+    (void)state;
+    totals t = run_seeds(501, 300);
+    assert_true(t.restored > 100);
+}
+
+static void point_5_every_request_ends(void **state) {
+    (void)state;
+    for (uint64_t seed = 901; seed < 1000; seed++) {
+        sim_run(&(sim_options){.seed = seed, .dies_at = 1 << 30});
+        assert_string_equal(J.problem, "");
+        assert_true(J.commits + voids() > 0);
+        for (int i = 0; i < J.ranks; i++) {
+            assert_int_equal(J.at[i].finished, J.commits + voids());
+            assert_true(J.at[i].finished >= J.at[i].heard);
+        }
+    }
+}
+
+/* The notes' figure: p1 initiates. m3 and m5 are on their way to p1, m4 to p2; m6 and m7 come after the records. */
+static void point_6_the_figure_of_the_notes(void **state) {
+    (void)state;
+    enum { P1, P2, P3 };
+    sim_open(&(sim_options){.seed = 1, .quiet = true}, true, 3);
+    pass(P1, P2, 1);
+    pass(P2, P3, 2);
+    send(P2, P1, 3);
+    send(P3, P2, 4);
+    send(P3, P1, 5);
+    request(P1);
+    progress_all();
+    let(P1, pass_safepoint, NULL); /* p1 records, its marker goes to p2 */
+    assert_true(recorded(P1));
+    assert_false(recorded(P2));
+    send(P1, P2, 6);
+    deliver(P2, P1); /* m3 */
+    receive(P1);
+    deliver(P1, P2); /* the marker: p2 records, and hands it on */
+    let(P2, pass_safepoint, NULL);
+    assert_true(recorded(P2));
+    assert_false(recorded(P3));
+    send(P2, P3, 7);
+    deliver(P3, P2); /* m4 */
+    receive(P2);
+    deliver(P3, P1); /* m5 */
+    receive(P1);
+    deliver(P1, P2); /* m6 */
+    receive(P2);
+    deliver(P2, P3); /* the marker: p3 records */
+    let(P3, pass_safepoint, NULL);
+    assert_true(recorded(P3));
+    deliver(P2, P3); /* m7 */
+    receive(P3);
+    finish_attempts();
+
+    assert_string_equal(J.problem, "");
+    assert_int_equal(J.commits, 1);
+    uint32_t m[SIM_QUEUE];
+    assert_int_equal(sim_oracle_in_flight(P1, m), 2);
+    assert_int_equal(m[0], 3);
+    assert_int_equal(m[1], 5);
+    assert_int_equal(sim_oracle_in_flight(P2, m), 1);
+    assert_int_equal(m[0], 4);
+    assert_int_equal(sim_oracle_in_flight(P3, m), 0);
+    sim_close();
+}
+
+static void point_7_any_rank_all_at_once_and_during(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        sim_open(&(sim_options){.seed = 6, .quiet = true}, kind, 4);
+        for (int i = 0; i < J.ranks; i++) { /* one */
+            request(i);
+            finish_attempts();
+            assert_int_equal(J.commits + voids(), i + 1);
+        }
+        for (int i = 0; i < J.ranks; i++) /* all */
+            request(i);
+        finish_attempts();
+        assert_int_equal(J.commits + voids(), 5);
+        request(2); /* and during */
+        while (!recorded(1)) {
+            sim_network_deliver_besides(MPI_COMM_WORLD);
+            pass_safepoints();
+        }
+        request(1);
+        request(3);
+        finish_attempts();
+        assert_int_equal(J.commits + voids(), 7);
+        assert_true(J.commits > 4);
+        assert_string_equal(J.problem, "");
+        sim_close();
+    }
+}
+
+static void point_8_a_death_leaves_the_last_snapshot(void **state) {
+    (void)state;
+    unsigned restored = 0;
+    for (int turn = 500; turn < 30000; turn += 610) {
+        for (uint64_t seed = 10; seed < 14; seed++) {
+            sim_run(&(sim_options){.seed = seed, .dies_at = turn});
+            assert_string_equal(J.problem, "");
+            restored += J.restored;
+        }
+    }
+    assert_true(restored > 50);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(point_1_no_orphan_nothing_lost_nothing_twice),
+        cmocka_unit_test(point_2_counters_agree_or_nothing_is_committed),
+        cmocka_unit_test(point_3_vector_clocks_agree),
+        cmocka_unit_test(point_4_restart_delivers_the_channels_first),
+        cmocka_unit_test(point_5_every_request_ends),
+        cmocka_unit_test(point_6_the_figure_of_the_notes),
+        cmocka_unit_test(point_7_any_rank_all_at_once_and_during),
+        cmocka_unit_test(point_8_a_death_leaves_the_last_snapshot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
