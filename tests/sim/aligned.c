@@ -55,6 +55,12 @@ static plan plan_of(int step, int from, int to, int channel, int m) {
     return p;
 }
 
+/* Steps that a receive stays open though its message is there: at times over several cuts. */
+static int wait_of(int due, int m) {
+    uint64_t h = sim_hash(J.options.seed, (uint64_t)due, (uint64_t)m);
+    return (int)(h % 8 == 0 ? h / 8 % 24 : h / 8 % 3);
+}
+
 /* Those of one sender that are due in this step. */
 static void post_from(work *w, int channel, int from, int due) {
     for (int s = due < DELAYS ? 0 : due - DELAYS + 1; s <= due; s++)
@@ -69,7 +75,7 @@ static void post_from(work *w, int channel, int from, int due) {
                          wild && (w->kind == ANY_TAG || w->kind == ANY) ? MPI_ANY_TAG : p.tag);
             slot->due = due;
             if (J.open)
-                slot->due += (int)(sim_hash(J.options.seed, (uint64_t)due, (uint64_t)m) % 3);
+                slot->due += wait_of(due, m);
             sim_slot_post(slot);
         }
 }
@@ -117,7 +123,20 @@ static void complete_sends(work *w) {
     w->send_count = 0;
 }
 
-/* A sum over all ranks, or over every other one. */
+/* Around the ring, with tags of its own. */
+static void shift(void) {
+    int next = (me->rank + 1) % J.ranks, previous = (me->rank + J.ranks - 1) % J.ranks;
+    int tag = STEP_TAGS + me->state.step;
+    sim_payload out;
+    sim_slot in;
+    sim_slot_set(&in, 0, previous, tag);
+    sim_compose(&out, 0, next, tag, 0, 0);
+    MPI_Sendrecv(&out, sim_bytes_of(&out), MPI_BYTE, next, tag, &in.payload, sizeof in.payload,
+                 MPI_BYTE, previous, tag, me->comms[0], &in.status);
+    sim_slot_got(&in);
+}
+
+/* What the ranks do together: nothing, a shift, a sum over all of them or over every other one. */
 static void collective(work *w) {
     int one = 1, sum = 0, root = me->state.step % J.ranks;
     switch (w->barriers ? 0 : sim_hash(J.options.seed, (uint64_t)me->state.step, 77) % 6) {
@@ -134,6 +153,9 @@ static void collective(work *w) {
         return;
     case 3:
         MPI_Reduce(&one, &sum, 1, MPI_INT, MPI_SUM, root, MPI_COMM_WORLD);
+        return;
+    case 4:
+        shift();
         return;
     default:
         return;

@@ -101,6 +101,46 @@ static void sparse(void) {
     }
 }
 
+static void post_for(sim_slot *slot, int source) {
+    sim_slot_set(slot, 0, source, 0);
+    sim_slot_post(slot);
+}
+
+/* Every third safe point finds a receive open that only this process knows of: it can't be restarted from
+ * there. */
+static void posts_ahead(void) {
+    sim_slot *slot = sim_alloc(sizeof *slot);
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_safepoint();
+        if (me->state.step % 3 || me->state.step == 0)
+            post_for(slot, partner());
+        sim_payload out;
+        sim_compose(&out, 0, partner(), 0, 0, 0);
+        MPI_Request send = sim_isend(&out, false);
+        MPI_Wait(&slot->request, &slot->status);
+        sim_slot_got(slot);
+        MPI_Wait(&send, MPI_STATUS_IGNORE);
+        if (me->state.step % 3 == 2 && me->state.step + 1 < ROUNDS)
+            post_for(slot, partner());
+    }
+}
+
+/* A record inside the receive would have the barrier before it repeated after a restart. */
+static void barrier_then_receive(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        bool receives = (me->rank + me->state.step) % 2 && partner() != me->rank;
+        sim_safepoint();
+        MPI_Barrier(me->comms[1]);
+        if (receives) {
+            sim_slot slot;
+            sim_slot_set(&slot, 0, MPI_ANY_SOURCE, MPI_ANY_TAG);
+            sim_slot_receive(&slot);
+        } else if (partner() != me->rank) {
+            sim_send(0, partner(), me->state.step % SIM_TAGS, 0, 0);
+        }
+    }
+}
+
 /* A communicator for each round, freed while its messages are under way. */
 static void coming_and_going(void) {
     for (; me->state.step < ROUNDS / 2; me->state.step++) {
@@ -189,6 +229,8 @@ const sim_program sim_programs[] = {
     {"wait behind a barrier", true, false, wait_behind_barrier},
     {"three receives", true, false, three_receives},
     {"three receives, aligned", false, false, three_receives},
+    {"posts ahead, aligned", false, false, posts_ahead},
+    {"barrier, then receive", true, false, barrier_then_receive},
     {"sparse", true, false, sparse},
     {"coming and going", true, false, coming_and_going},
     {"coming and going, aligned", false, false, coming_and_going},

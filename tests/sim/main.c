@@ -4,13 +4,15 @@
 #include "sim.h"
 
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct arguments {
     uint64_t seeds, first;
-    bool verbose;
+    bool verbose, stop;
     const char *fault;
 } arguments;
 
@@ -18,6 +20,7 @@ static const struct argp_option argp_options[] = {
     {"seeds", 'n', "N", 0, "Run so many seeds (1000)", 0},
     {"first", 'f', "SEED", 0, "Begin with this one (1)", 0},
     {"seed", 's', "SEED", 0, "Run this one alone", 0},
+    {"stop", 'x', NULL, 0, "Stop at the first problem", 0},
     {"verbose", 'v', NULL, 0, "Tell each event", 0},
     {"break", 'b', "RULE", 0,
      "Break one rule: stash, markers, take_back, order or carry; passes if that is found", 0},
@@ -36,6 +39,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         a->first = strtoull(text, NULL, 10);
         a->seeds = 1;
         return 0;
+    case 'x':
+        a->stop = true;
+        return 0;
     case 'v':
         a->verbose = true;
         return 0;
@@ -47,6 +53,17 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     }
 }
 
+/* An assertion or a crash: the seed is all it takes. */
+static void tell_seed(int number) {
+    char text[64];
+    int n =
+        snprintf(text, sizeof text, "wavecut-sim: seed %llu\n", (unsigned long long)J.options.seed);
+    if (write(STDERR_FILENO, text, (size_t)n) < 0)
+        _exit(2);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 int main(int argc, char **argv) {
     arguments a = {.seeds = 1000, .first = 1};
     unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0;
@@ -54,7 +71,10 @@ int main(int argc, char **argv) {
                               .parser = parse,
                               .doc = "The protocol core under seeded schedules."};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    for (uint64_t seed = a.first; seed < a.first + a.seeds && (!a.fault || !problems); seed++) {
+    signal(SIGABRT, tell_seed);
+    signal(SIGSEGV, tell_seed);
+    for (uint64_t seed = a.first; seed < a.first + a.seeds && (!(a.fault || a.stop) || !problems);
+         seed++) {
         sim_run(&(sim_options){.seed = seed, .verbose = a.verbose, .fault = a.fault});
         commits[J.immediate] += J.commits;
         for (int i = 0; i < 64; i++) {

@@ -206,6 +206,8 @@ void sim_oracle_finished(const wc_vote *outcome) {
         return;
     }
     check_counters();
+    if (me->failed)
+        sim_problem("rank %d could not write what was committed", me->rank);
     const wc_messages *messages = &L.core.cut;
     flying *list = malloc((messages->count + 1) * sizeof *list);
     for (size_t i = 0; i < messages->count && !J.problem[0]; i++)

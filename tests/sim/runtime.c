@@ -43,12 +43,14 @@ static void tick(int64_t now) {
         return;
     me->settled = false;
     bool fails = !J.options.quiet && sim_choose(50) == 0;
+    me->failed = fails;
     wc_core_durable(&L.core, fails ? WC_REASON_STORE : WC_REASON_NONE, NULL);
 }
 
 static void record(void) {
     sim_trace("rank %d records", me->rank);
     me->saved = me->state;
+    me->failed = false;
 }
 
 static void all_recorded(void) {}

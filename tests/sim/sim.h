@@ -98,6 +98,7 @@ typedef struct sim_rank {
     MPI_Request posted, *posted_end;
     MPI_Comm comms[SIM_COMMS];
     uint64_t postings;               /* receives begun */
+    bool failed;                     /* to make the cut durable */
     bool settled;                    /* the cut is complete and not durable yet */
     uint64_t finished, heard;        /* attempts, at its end */
     unsigned publishing;             /* looks until the file has its name */
