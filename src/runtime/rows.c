@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* COMM_SELF goes into the snapshot of those who send to themselves on it. */
+/* COMM_SELF goes into the snapshot of those who send to themselves on it: `out` knows what waits to
+ * be received, `in` what a restart has brought back. */
 static bool is_recorded(const wc_comm *c) {
     if (c->freed || c->outside || c->rank != 0)
         return false;
@@ -14,6 +15,9 @@ static bool is_recorded(const wc_comm *c) {
         return true;
     WC_EACH(&L.core.in, wc_channel, in)
     if (in->comm == c)
+        return true;
+    WC_EACH(&L.core.out, wc_channel, out)
+    if (out->comm == c)
         return true;
     return false;
 }
