@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Jobs of the example programs that are killed, restarted and compared; shared by the tests of faults."""
+"""Jobs of programs that are killed, restarted and compared; shared by the tests of faults and of restarts."""
+import glob
 import json
 import os
 import re
@@ -22,6 +23,12 @@ def expect(condition, text):
         raise Failure(text)
 
 
+def mpi_of(build):
+    """Name of the MPI that a build is for: so its library is called."""
+    library, = glob.glob(os.path.join(build, "lib/libwavecut-*.so"))
+    return re.search(r"libwavecut-(\w+)\.so", library).group(1)
+
+
 class Job:
     """One run of a program under mpirun, in a session of its own, its output in a file."""
 
@@ -31,7 +38,7 @@ class Job:
         environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                            OMPI_MCA_rmaps_base_oversubscribe="1", WAVECUT_DIR=os.path.join(work, "ckpt"))
         environment.update({f"WAVECUT_{k}": str(v) for k, v in settings.items()})
-        command = [*prefix, "mpirun.openmpi", "-n", str(ranks), os.path.join(build, program), *options]
+        command = [*prefix, f"mpirun.{mpi_of(build)}", "-n", str(ranks), os.path.join(build, program), *options]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, start_new_session=True)
