@@ -460,7 +460,7 @@ static void answer(void) {
         wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.created->id,
                     S.error.text);
     S.stage = STAGE_VOTE;
-    wc_core_durable(&L.core, lost ? WC_REASON_STORE : WC_REASON_NONE, NULL);
+    wc_core_durable(&L.core, lost ? WC_REASON_STORE : WC_REASON_NONE, S.error.text);
 }
 
 static void clear(void) {
