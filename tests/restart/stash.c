@@ -9,6 +9,8 @@
  * What a receive may get is known: of the messages of its channel that are left, the first one that it matches. So order
  * and exactly-once are checked message by message; what a 0-byte message is follows from its tag.
  */
+#include "job.h"
+
 #include <wavecut.h>
 
 #include <signal.h>
@@ -187,6 +189,7 @@ static void wait_for_snapshot(void) {
         if (rank == 0 && !info.in_progress)
             wavecut_request();
         done = info.committed;
+        job_pause(0.2); /* more ranks than cores: they shouldn't spin */
         if (aligned)
             MPI_Allreduce(MPI_IN_PLACE, &done, 1, MPI_UINT64_T, MPI_MIN, MPI_COMM_WORLD);
     }
@@ -209,8 +212,8 @@ static void run(void) {
         wait_for_snapshot();
         if (rank == ranks - 1)
             raise(SIGKILL);
-        while (true)
-            wavecut_safepoint(); /* until mpirun ends the others */
+        for (;; job_pause(1)) /* until mpirun ends the others */
+            wavecut_safepoint();
     }
 }
 
