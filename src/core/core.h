@@ -152,6 +152,7 @@ struct wc_core {
     wc_channels in, out;
     int64_t step, agreed_step, lookahead, asked_step;
     bool logging;                       /* hand-overs may belong to the cut */
+    uint64_t logged;                    /* aligned: newest receive that was logged, by its order */
     struct wc_slot *slots, **slots_end; /* receives whose position waits for wildcards */
     size_t wild;                        /* wildcards among them that are not complete */
 

@@ -98,6 +98,8 @@ void wc_counted_log(wc_core *core, wc_recv *r, wc_stream *stream) {
     r->log = true;
     m->in_cut = true;
     m->order = r->order;
+    if (core->logged < r->order)
+        core->logged = r->order;
     m->index = core->config.break_order ? stream->handed + 1 : r->index;
     if (r->slotted) {
         wc_slot *s = *slot_of(core, r);
@@ -150,11 +152,13 @@ void wc_core_forget(wc_core *core, wc_recv *r) {
     }
 }
 
-/* What waits in the stash at the record is in flight: it is in the cut as it is. */
+/* What waits in the stash at the record is in flight: it is in the cut as it is, before all that MPI
+ * still has. */
 static void cut_stash(wc_core *core) {
     for (wc_message *m = core->stash; m; m = m->next) {
         wc_stream *s = wc_core_in(core, m->comm, m->source, m->tag);
         m->in_cut = true;
+        m->order = 0;
         s->in_cut++;
         if (!core->config.break_stash)
             wc_messages_add(&core->cut, m);
@@ -241,9 +245,23 @@ static void log_complete(wc_core *core) {
     free(list);
 }
 
+/* The place of what is pulled now: after what receives that are posted already have taken, and
+ * before what those of later will take. */
+static uint64_t pulled_order(wc_core *core) {
+    uint64_t newest = core->logged;
+    size_t n = core->port.native_receives(core->port.context, NULL, 0);
+    wc_recv **list = wc_core_alloc(n * sizeof *list);
+    core->port.native_receives(core->port.context, list, n);
+    if (n > 0 && newest < list[n - 1]->order)
+        newest = list[n - 1]->order;
+    free(list);
+    return newest + 1;
+}
+
 static void pull_missing(wc_core *core, const wc_stream *s) {
     wc_pulled p;
     void *context = core->port.context;
+    uint64_t order = pulled_order(core);
     while (core->port.pull(context, s->comm, s->peer, &p)) {
         wc_message *m = wc_message_new(s->comm, p.source, p.tag, p.bytes);
         m->handle = p.handle;
@@ -252,7 +270,7 @@ static void pull_missing(wc_core *core, const wc_stream *s) {
         /* What is unexpected comes after what receives have taken and what the stash holds. */
         if (its->handed + (uint64_t)its->open + its->stashed < its->known) {
             m->in_cut = true;
-            m->order = UINT64_MAX;
+            m->order = order;
             its->in_cut++;
             wc_messages_add(&core->cut, m);
         }
