@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Aligned, round a ring: the number that is sent in a step is received LAG steps later, with any tag. A snapshot gets what is
+ * in flight from MPI long before the program asks for it. The next snapshots come at other distances: some of their messages
+ * are in the library's hands then, others in MPI's.
+ *
+ *   backlog STEPS PAUSE     PAUSE: of each step, in ms
+ */
+#include "job.h"
+
+#include <wavecut.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LAG = 60, TAGS = 3 };
+
+static int rank, ranks;
+static long step; /* protected */
+
+static void exchange(void) {
+    long number = step - LAG, got;
+    int next = (rank + 1) % ranks, previous = (rank + ranks - 1) % ranks;
+    MPI_Send(&step, 1, MPI_LONG, next, (int)(step % TAGS), MPI_COMM_WORLD);
+    if (number < 0)
+        return;
+    MPI_Recv(&got, 1, MPI_LONG, previous, MPI_ANY_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    if (got != number) {
+        fprintf(stderr, "backlog: rank %d got %ld instead of %ld\n", rank, got, number);
+        MPI_Abort(MPI_COMM_WORLD, 3);
+    }
+}
+
+/* When a snapshot is done, the next one is asked for 0, 7, 14, ... steps later. */
+static void request(long since) {
+    static long asked, free_for;
+    wavecut_info info;
+    wavecut_status_get(&info);
+    free_for = info.in_progress ? 0 : free_for + 1;
+    if (since < LAG || info.in_progress || free_for <= 7 * (asked % 6))
+        return;
+    wavecut_request();
+    asked++;
+}
+
+int main(int argc, char **argv) {
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    if (argc < 3)
+        MPI_Abort(MPI_COMM_WORLD, 2);
+    if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
+        wavecut_protect("step", &step, 1, MPI_LONG) != WAVECUT_OK ||
+        wavecut_restore(NULL) != WAVECUT_OK)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    for (; step < atol(argv[1]); step++) {
+        wavecut_safepoint();
+        if (rank == 0)
+            request(step);
+        exchange();
+        job_pause(atof(argv[2]));
+    }
+    MPI_Finalize();
+    return 0;
+}
