@@ -210,6 +210,24 @@ static void stored_is(const char *name, size_t wanted, MPI_Datatype type) {
     TRUE(got == type);
 }
 
+/* One rank's length is wrong: nobody starts, and nothing has been touched. */
+static void mismatch(void) {
+    double x[RANKS + 3], some[3];
+    fill(x, RANKS + 3, 7);
+    fill(some, 3, 7);
+    begin(MPI_COMM_WORLD);
+    protect_changes(x, (size_t)rank + 2 + (rank == 1), some);
+    for (int i = 0; i < 2; i++) /* asked again it is no fresh start either */
+        RETURNS(wavecut_restore(NULL), ERR_MISMATCH,
+                "\"x\" has 3 elements in the snapshot and is protected with 4");
+    TRUE(strstr(wavecut_error_text(), "rank 1"));
+    for (int i = 0; i < RANKS + 3; i++)
+        TRUE(x[i] == 7 + i);
+    TRUE(some[0] == 7 && some[1] == 8 && some[2] == 9);
+    RETURNS(wavecut_safepoint(), ERR_ORDER, "wavecut_safepoint");
+    WORKS(wavecut_finalize()); /* and leaves no mark: the next start goes on */
+}
+
 static void changes_again(void) {
     double x[RANKS + 2] = {0}, some[3] = {0};
     size_t count = 77;
@@ -430,6 +448,7 @@ static const struct {
              {"arguments", arguments},
              {"changes", changes},
              {"changes_again", changes_again},
+             {"mismatch", mismatch},
              {"types", types},
              {"array", array},
              {"wrong_splits", wrong_splits},

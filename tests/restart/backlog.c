@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Aligned, round a ring: the number that is sent in a step is received LAG steps later, with any tag. A snapshot gets what is
- * in flight from MPI long before the program asks for it. The next snapshots come at other distances: some of their messages
- * are in the library's hands then, others in MPI's.
+ * Round a ring: the number that is sent in a step is received LAG steps later, with any tag. A snapshot gets what is in flight
+ * from MPI long before the program asks for it. The next snapshots come at other distances: some of their messages are in the
+ * library's hands then, others in MPI's.
  *
- *   backlog STEPS PAUSE     PAUSE: of each step, in ms
+ *   backlog aligned|immediate STEPS PAUSE     PAUSE: of each step, in ms
  */
 #include "job.h"
 
 #include <wavecut.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LAG = 60, TAGS = 3 };
 
@@ -47,18 +49,20 @@ int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    if (argc < 3)
+    if (argc < 4)
         MPI_Abort(MPI_COMM_WORLD, 2);
+    bool aligned = strcmp(argv[1], "aligned") == 0;
     if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
+        wavecut_cut(aligned ? WAVECUT_ALIGNED : WAVECUT_IMMEDIATE) != WAVECUT_OK ||
         wavecut_protect("step", &step, 1, MPI_LONG) != WAVECUT_OK ||
         wavecut_restore(NULL) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
-    for (; step < atol(argv[1]); step++) {
+    for (; step < atol(argv[2]); step++) {
         wavecut_safepoint();
         if (rank == 0)
             request(step);
         exchange();
-        job_pause(atof(argv[2]));
+        job_pause(atof(argv[3]));
     }
     MPI_Finalize();
     return 0;
