@@ -62,7 +62,7 @@ static void attempt(const char *words) {
         now = info();
         if (first == 0 && !now.in_progress)
             WORKS(wavecut_request());
-        bool told = words && strstr(now.last_reason, words);
+        bool told = words && now.voided > before.voided && strstr(now.last_reason, words);
         over = now.committed > before.committed || now.failed > before.failed || told;
         job_pause(0.2); /* more ranks than cores: they shouldn't spin */
         MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, job);
