@@ -4,12 +4,15 @@
  * from MPI long before the program asks for it. The next snapshots come at other distances: some of their messages are in the
  * library's hands then, others in MPI's.
  *
- *   backlog aligned|immediate STEPS PAUSE     PAUSE: of each step, in ms
+ *   backlog aligned|immediate SNAPSHOTS     dies when so many are committed; after a restart it goes on long enough to get all
+ *                                           that was in flight, and ends
  */
 #include "job.h"
 
 #include <wavecut.h>
 
+#include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,35 +37,41 @@ static void exchange(void) {
 }
 
 /* When a snapshot is done, the next one is asked for 0, 7, 14, ... steps later. */
-static void request(long since) {
+static void request(uint64_t snapshots) {
     static long asked, free_for;
     wavecut_info info;
     wavecut_status_get(&info);
+    if (info.committed >= snapshots)
+        raise(SIGKILL);
     free_for = info.in_progress ? 0 : free_for + 1;
-    if (since < LAG || info.in_progress || free_for <= 7 * (asked % 6))
+    if (step < LAG || info.in_progress || free_for <= 7 * (asked % 6))
         return;
     wavecut_request();
     asked++;
 }
 
 int main(int argc, char **argv) {
+    int restarted;
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    if (argc < 4)
+    if (argc < 3)
         MPI_Abort(MPI_COMM_WORLD, 2);
     bool aligned = strcmp(argv[1], "aligned") == 0;
     if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
         wavecut_cut(aligned ? WAVECUT_ALIGNED : WAVECUT_IMMEDIATE) != WAVECUT_OK ||
         wavecut_protect("step", &step, 1, MPI_LONG) != WAVECUT_OK ||
-        wavecut_restore(NULL) != WAVECUT_OK)
+        wavecut_restore(&restarted) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
-    for (; step < atol(argv[2]); step++) {
+    for (long end = restarted ? step + 3 * LAG : LONG_MAX; step < end; step++) {
         wavecut_safepoint();
-        if (rank == 0)
-            request(step);
+        if (rank == 0 && !restarted)
+            request(strtoull(argv[2], NULL, 10));
         exchange();
-        job_pause(atof(argv[3]));
+        job_pause(
+            restarted
+                ? 0
+                : 10); /* so that LAG steps take longer than an aligned cut waits for messages */
     }
     MPI_Finalize();
     return 0;

@@ -3,7 +3,8 @@
  * A program with a parallel HDF5 of its own, which is another library than the serial one that Wavecut loads. In each step
  * all ranks write their part of a row of one dataset, collectively, while snapshots are taken.
  *
- *   own_hdf5 aligned|immediate STEPS FILE [die]     die: after two thirds of the steps, if this is no restart
+ *   own_hdf5 aligned|immediate STEPS FILE [die]     die: after two thirds of the steps and two
+ *                                                   snapshots, if this is no restart
  */
 #include "job.h"
 
@@ -71,13 +72,25 @@ static void update(void) {
         cells[i] += (double)(i + rank) / 8;
 }
 
+static void die_after_two(void) {
+    for (uint64_t committed = 0; committed < 2;) {
+        wavecut_info info;
+        wavecut_safepoint();
+        wavecut_status_get(&info);
+        committed = info.committed;
+        job_pause(0.2);
+        MPI_Allreduce(MPI_IN_PLACE, &committed, 1, MPI_UINT64_T, MPI_MIN, MPI_COMM_WORLD);
+    }
+    raise(SIGKILL);
+}
+
 static void run(bool die) {
     for (; step < steps; step++) {
         wavecut_safepoint();
         write_row();
         update();
-        if (die && step == steps * 2 / 3 && rank == 0)
-            raise(SIGKILL);
+        if (die && step == steps * 2 / 3)
+            die_after_two();
     }
 }
 

@@ -3,7 +3,8 @@
  * Particles wander along a line that is split over the ranks, and with them the length of each rank's arrays. All begin on
  * rank 0. Those that leave are sent in one step and received in the next, so some are always on their way.
  *
- *   particles STEPS OUT     OUT: file for all particles at the end, sorted by id on each rank, whatever the order of arrival
+ *   particles STEPS OUT [EVERY]     OUT: file for all particles at the end, sorted by id on each rank, whatever the order of
+ *                                   arrival; EVERY: so many steps it waits for a snapshot
  */
 #include "job.h"
 
@@ -116,6 +117,21 @@ static void save(const char *path) {
     free(all);
 }
 
+/* The state is the same at each of these safe points, and so are the messages on their way. */
+static void wait_for_snapshot(void) {
+    wavecut_info before, now;
+    wavecut_status_get(&before);
+    for (int over = 0; !over;) {
+        wavecut_safepoint();
+        wavecut_status_get(&now);
+        over = now.committed > before.committed;
+        if (rank == 0 && !over && !now.in_progress)
+            wavecut_request();
+        job_pause(0.2);
+        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    }
+}
+
 /* Makes room for what the snapshot holds, or the particles of the beginning. */
 static bool start(void) {
     size_t stored;
@@ -147,11 +163,14 @@ int main(int argc, char **argv) {
     if (argc < 3 || ranks < 3) /* with two, both neighbours are one */
         MPI_Abort(MPI_COMM_WORLD, 2);
     steps = atol(argv[1]);
+    long every = argc > 3 ? atol(argv[3]) : 0;
     job_attach_buffer(8, PARTICLES * sizeof(particle));
     if (!start())
         MPI_Abort(MPI_COMM_WORLD, 1);
     for (; step < steps; step++) {
         wavecut_safepoint();
+        if (every && step % every == every / 2)
+            wait_for_snapshot();
         if (step > 0) {
             receive_from(LEFT);
             receive_from(RIGHT);
@@ -160,7 +179,6 @@ int main(int argc, char **argv) {
         send_leavers(LEFT);
         send_leavers(RIGHT);
         protect_all();
-        job_pause(0.5);
     }
     receive_from(LEFT);
     receive_from(RIGHT);
