@@ -36,7 +36,7 @@ static void exchange(void) {
     }
 }
 
-/* When a snapshot is done, the next one is asked for 0, 7, 14, ... steps later. */
+/* When a snapshot is done, the next one is asked for 0, 6, 12, ... 48 steps later. */
 static void request(uint64_t snapshots) {
     static long asked, free_for;
     wavecut_info info;
@@ -44,7 +44,7 @@ static void request(uint64_t snapshots) {
     if (info.committed >= snapshots)
         raise(SIGKILL);
     free_for = info.in_progress ? 0 : free_for + 1;
-    if (step < LAG || info.in_progress || free_for <= 7 * (asked % 6))
+    if (step < LAG || info.in_progress || free_for <= 6 * (asked % 9))
         return;
     wavecut_request();
     asked++;
@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
         wavecut_protect("step", &step, 1, MPI_LONG) != WAVECUT_OK ||
         wavecut_restore(&restarted) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
-    for (long end = restarted ? step + 3 * LAG : LONG_MAX; step < end; step++) {
+    for (long end = restarted ? step + 3L * LAG : LONG_MAX; step < end; step++) {
         wavecut_safepoint();
         if (rank == 0 && !restarted)
             request(strtoull(argv[2], NULL, 10));

@@ -72,10 +72,12 @@ static void update(void) {
         cells[i] += (double)(i + rank) / 8;
 }
 
+/* Writes the row of this step again and again until there are two. */
 static void die_after_two(void) {
     for (uint64_t committed = 0; committed < 2;) {
         wavecut_info info;
         wavecut_safepoint();
+        write_row();
         wavecut_status_get(&info);
         committed = info.committed;
         job_pause(0.2);
@@ -88,9 +90,9 @@ static void run(bool die) {
     for (; step < steps; step++) {
         wavecut_safepoint();
         write_row();
-        update();
         if (die && step == steps * 2 / 3)
             die_after_two();
+        update();
     }
 }
 
