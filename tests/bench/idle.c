@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a call costs while no snapshot is under way. Built twice: with Wavecut, and without (-DPLAIN).
+ * What a call costs while no snapshot is under way.
  *
- *   idle KIND COUNT            KIND: trio (Irecv, Isend, Waitall to self), send, recv: to be counted with callgrind, which
- *                              collects inside the function of that name
- *   idle pingpong BYTES COUNT  two ranks: prints µs for one way
- *   idle rate COUNT            two ranks: prints messages per second, in windows of 64
+ *   idle trio COUNT      Irecv, Isend and Waitall to self
+ *   idle pair COUNT      a Send and a Recv to self
+ *
+ * are to be counted with callgrind, collecting inside of one_trio, one_send or one_recv, in this program and in the one
+ * that is built without Wavecut (-DPLAIN). What the first call costs falls out when runs with different COUNT are
+ * subtracted.
+ *
+ *   idle pingpong BYTES COUNT TURNS    a message there and one back between two ranks
+ *   idle window BYTES COUNT TURNS      WINDOW messages one way, and an answer
+ *
+ * COUNT exchanges with MPI's own calls (PMPI_) and as many through Wavecut take turns; prints a line for each turn, µs
+ * of one exchange: without, with.
  *
  * IDLE_CUT=immediate in the environment chooses the other cut.
  */
@@ -23,65 +31,90 @@ enum { WINDOW = 64 };
 
 static char in[1 << 20], out[1 << 20];
 
-__attribute__((noinline)) static void trio(void) {
+__attribute__((noinline)) static void one_trio(void) {
     MPI_Request requests[2];
     MPI_Irecv(in, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, &requests[0]);
     MPI_Isend(out, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, &requests[1]);
     MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
 }
 
-__attribute__((noinline)) static void send(void) { MPI_Send(out, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF); }
+__attribute__((noinline)) static void one_send(void) {
+    MPI_Send(out, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF);
+}
 
-__attribute__((noinline)) static void recv(void) {
+__attribute__((noinline)) static void one_recv(void) {
     MPI_Recv(in, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, MPI_STATUS_IGNORE);
 }
 
 static void count(const char *kind, int n) {
     for (int i = 0; i < n; i++) {
         if (strcmp(kind, "trio") == 0) {
-            trio();
+            one_trio();
         } else {
-            send();
-            recv();
+            one_send();
+            one_recv();
         }
     }
 }
 
-static void pingpong(int rank, int bytes, int n) {
-    double start = 0;
-    for (int i = -n / 10; i < n; i++) {
-        if (i == 0)
-            start = MPI_Wtime();
-        if (rank == 0)
-            MPI_Send(out, bytes, MPI_BYTE, 1, 1, MPI_COMM_WORLD);
-        MPI_Recv(in, bytes, MPI_BYTE, !rank, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        if (rank == 1)
-            MPI_Send(out, bytes, MPI_BYTE, 0, 1, MPI_COMM_WORLD);
-    }
+/* ---- time: calls with and without Wavecut take turns in one run ---- */
+
+typedef struct calls {
+    int (*send)(const void *, int, MPI_Datatype, int, int, MPI_Comm);
+    int (*recv)(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Status *);
+    int (*isend)(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+    int (*irecv)(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+    int (*waitall)(int, MPI_Request[], MPI_Status[]);
+} calls;
+
+static const calls without = {PMPI_Send, PMPI_Recv, PMPI_Isend, PMPI_Irecv, PMPI_Waitall};
+static const calls with = {MPI_Send, MPI_Recv, MPI_Isend, MPI_Irecv, MPI_Waitall};
+
+/* One message there and one back. */
+static void pingpong(const calls *c, int rank, int bytes) {
     if (rank == 0)
-        printf("%.4f\n", (MPI_Wtime() - start) / n / 2 * 1e6);
+        c->send(out, bytes, MPI_BYTE, 1, 1, MPI_COMM_WORLD);
+    c->recv(in, bytes, MPI_BYTE, !rank, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    if (rank == 1)
+        c->send(out, bytes, MPI_BYTE, 0, 1, MPI_COMM_WORLD);
 }
 
-static void rate(int rank, int n) {
+/* A window of messages one way, and an answer. */
+static void window(const calls *c, int rank, int bytes) {
     MPI_Request requests[WINDOW];
-    double start = 0;
-    for (int i = -n / 10; i < n; i++) {
-        if (i == 0)
-            start = MPI_Wtime();
-        for (int w = 0; w < WINDOW; w++) {
-            if (rank == 0)
-                MPI_Isend(out, 8, MPI_BYTE, 1, 1, MPI_COMM_WORLD, &requests[w]);
-            else
-                MPI_Irecv(in, 8, MPI_BYTE, 0, 1, MPI_COMM_WORLD, &requests[w]);
-        }
-        MPI_Waitall(WINDOW, requests, MPI_STATUSES_IGNORE);
-        if (rank == 1)
-            MPI_Send(out, 0, MPI_BYTE, 0, 2, MPI_COMM_WORLD);
+    for (int w = 0; w < WINDOW; w++) {
+        if (rank == 0)
+            c->isend(out, bytes, MPI_BYTE, 1, 1, MPI_COMM_WORLD, &requests[w]);
         else
-            MPI_Recv(in, 0, MPI_BYTE, 1, 2, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            c->irecv(in, bytes, MPI_BYTE, 0, 1, MPI_COMM_WORLD, &requests[w]);
     }
-    if (rank == 0)
-        printf("%.0f\n", (double)n * WINDOW / (MPI_Wtime() - start));
+    c->waitall(WINDOW, requests, MPI_STATUSES_IGNORE);
+    if (rank == 1)
+        c->send(out, 0, MPI_BYTE, 0, 2, MPI_COMM_WORLD);
+    else
+        c->recv(in, 0, MPI_BYTE, 1, 2, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
+typedef void exchange(const calls *c, int rank, int bytes);
+
+/* Seconds for one exchange, over `n` of them. */
+static double time_exchange(exchange *once, const calls *c, int rank, int bytes, int n) {
+    double start = MPI_Wtime();
+    for (int i = 0; i < n; i++)
+        once(c, rank, bytes);
+    return (MPI_Wtime() - start) / n;
+}
+
+/* The first turn warms up. */
+static void take_turns(exchange *once, int bytes, int n, int turns) {
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    for (int turn = -1; turn < turns; turn++) {
+        double bare = time_exchange(once, &without, rank, bytes, n);
+        double ours = time_exchange(once, &with, rank, bytes, n);
+        if (rank == 0 && turn >= 0)
+            printf("%.4f %.4f\n", bare * 1e6, ours * 1e6);
+    }
 }
 
 static void begin(void) {
@@ -97,16 +130,14 @@ static void begin(void) {
 }
 
 int main(int argc, char **argv) {
-    int rank;
     MPI_Init(&argc, &argv);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     begin();
-    if (argc == 4 && strcmp(argv[1], "pingpong") == 0)
-        pingpong(rank, atoi(argv[2]), atoi(argv[3]));
-    else if (argc == 3 && strcmp(argv[1], "rate") == 0)
-        rate(rank, atoi(argv[2]));
-    else if (argc == 3)
-        count(argv[1], atoi(argv[2]));
+    const char *kind = argc > 2 ? argv[1] : "";
+    if (argc == 3)
+        count(kind, atoi(argv[2]));
+    else if (argc == 5)
+        take_turns(strcmp(kind, "window") == 0 ? window : pingpong, atoi(argv[2]), atoi(argv[3]),
+                   atoi(argv[4]));
 #ifndef PLAIN
     wavecut_finalize();
 #endif

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the programs of the benches and shows their numbers; tests/bench/run builds them.
+
+A row compares what was measured with a reference of the same run. Both are medians over repetitions that alternate, so
+that what disturbs the machine disturbs both; --json has the single samples too."""
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+RANKS = 2
+WINDOW = 64  # of idle.c
+
+
+class Bench:
+    def __init__(self, programs, directory, repetitions):
+        self.programs, self.directory, self.repetitions = programs, directory, repetitions
+        self.rows = []
+
+    def run(self, program, arguments, before=("mpirun", "-n", str(RANKS)), **environment):
+        """Output of a program, which gets a fresh directory as {work}."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAVECUT_")}
+        with tempfile.TemporaryDirectory(dir=self.directory) as work:
+            command = [*before, os.path.join(self.programs, program), *arguments]
+            done = subprocess.run([part.format(work=work) for part in command], text=True, capture_output=True,
+                                  stdin=subprocess.DEVNULL, check=False,
+                                  env={**inherited, "WAVECUT_DIR": f"{work}/snapshots", **environment})
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done
+
+    def add(self, group, name, unit, reference, measured, kind="ratio", target=None):
+        """`reference` and `measured` are lists of samples; `kind` says how they are compared."""
+        if math.isnan(reference[0] + measured[0]):
+            return  # this build has no parallel HDF5
+        a, b = statistics.median(reference), statistics.median(measured)
+        self.rows.append({"group": group, "name": name, "unit": unit, "reference": a, "measured": b, "kind": kind,
+                          "result": b / a if kind == "ratio" else b - a, "target": target,
+                          "samples": {"reference": reference, "measured": measured}})
+
+
+def columns(bench, program, arguments, convert, **environment):
+    """The numbers that a program prints, by column."""
+    lines = bench.run(program, arguments, **environment).stdout.splitlines()
+    table = [[convert(float(word)) for word in line.split()] for line in lines if re.match(r"[\d.-]+ ", line)]
+    return [list(column) for column in zip(*table)]
+
+
+def milliseconds(seconds):
+    return seconds * 1e3
+
+
+# ---- idle ----
+
+VARIANTS = (("bench_idle_plain", "plain"), ("bench_idle", "aligned"), ("bench_idle", "immediate"))
+
+
+def instructions(bench, program, cut, kind, function):
+    """Of one call of `function`. The difference of two runs has no first call in it, nor anything else that is once."""
+    few, many = 2000, 12000
+    counts = []
+    for n in (few, many):
+        valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file={work}/out", f"--toggle-collect={function}")
+        done = bench.run(program, (kind, str(n)), valgrind, IDLE_CUT=cut)
+        counts.append(int(re.search(r"Collected : (\d+)", done.stderr).group(1)))
+    return [(counts[1] - counts[0]) / (many - few)]
+
+
+def idle(bench):
+    counted = (("Irecv + Isend + Waitall to self", "trio", "one_trio", 90, 130),
+               ("Send to self", "pair", "one_send", 30, None),
+               ("Recv to self", "pair", "one_recv", 30, None))
+    for name, kind, function, *targets in counted:
+        plain, *ours = [instructions(bench, program, cut, kind, function) for program, cut in VARIANTS]
+        for (_, cut), ours_in_cut, target in zip(VARIANTS[1:], ours, targets):
+            bench.add("idle", f"{name}, {cut}", "instructions", plain, ours_in_cut, "added", target)
+    timed = (("ping-pong 8 B", "µs one way", ("pingpong", "8", "1000"), lambda us: us / 2),
+             ("ping-pong 64 KiB", "µs one way", ("pingpong", "65536", "100"), lambda us: us / 2),
+             ("message rate 8 B", "million/s", ("window", "8", "100"), lambda us: WINDOW / us))
+    for name, unit, arguments, convert in timed:
+        for _, cut in VARIANTS[1:]:
+            turns = str(30 * bench.repetitions)
+            samples = columns(bench, "bench_idle", (*arguments, turns), convert, IDLE_CUT=cut)
+            bench.add("idle", f"{name}, {cut}", unit, *samples)
+
+
+# ---- stall, write ----
+
+
+def stall(bench):
+    for mib, size in ((64, 4096), (256, 8192)):
+        arguments = (str(bench.repetitions), "{work}", f"--size={size}", "--steps=1000000000")
+        copy, held, record, calls, added, _, hdf5 = columns(bench, "bench_stall", arguments, milliseconds)
+        for name, measured, target in (("held in safe points", held, 1.5), ("  of it the record", record, None),
+                                       ("MPI calls, beyond quiet steps", calls, None),
+                                       ("wall time, beyond quiet steps", added, None),
+                                       ("stopped for parallel HDF5, no fsync", hdf5, None)):
+            bench.add("stall", f"{RANKS} x {mib} MiB: {name}", "ms", copy, measured, target=target)
+
+
+def write(bench):
+    for mib in (64, 256):
+        for kind, meanwhile in (("idle", "ranks sleep"), ("busy", "ranks compute")):
+            arguments = (kind, str(mib), str(bench.repetitions), "{work}")
+            direct, commit, hdf5 = columns(bench, "bench_write", arguments, milliseconds)
+            name = f"{RANKS} x {mib} MiB, {meanwhile}: against"
+            bench.add("write", f"{name} O_DIRECT + fsync", "ms", direct, commit)
+            bench.add("write", f"{name} parallel HDF5 + fsync", "ms", hdf5, commit)
+
+
+# ---- output ----
+
+BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("without", "with")),
+           "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
+           "write": (write, "from the request to the commit", ("reference", "snapshot"))}
+
+
+def verdict(row):
+    if row["target"] is None:
+        return ""
+    return f"<= {row['target']:<4} {'met' if row['result'] <= row['target'] else 'MISSED'}"
+
+
+def show(name, rows):
+    _, title, heads = BENCHES[name]
+    lines = [(title, "unit", *heads, "", "target")]
+    for row in rows:
+        result = f"+ {row['result']:.1f}" if row["kind"] == "added" else f"x {row['result']:.2f}"
+        lines.append((row["name"], row["unit"], f"{row['reference']:.2f}", f"{row['measured']:.2f}", result, verdict(row)))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    print(f"{name}:")
+    for first, unit, *numbers, target in lines:
+        cells = [first.ljust(widths[0]), unit.ljust(widths[1]), *(n.rjust(w) for n, w in zip(numbers, widths[2:])), target]
+        print("  " + "  ".join(cells).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run", description="What Wavecut costs, against targets.")
+    parser.add_argument("programs", help=argparse.SUPPRESS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; default: all")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+    parser.add_argument("--dir", help="where files are written; default: build/bench")
+    parser.add_argument("--repetitions", type=int, default=7, help="of what is timed; default: 7")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHES)
+    if unknown or options.repetitions < 1:
+        parser.error(f"there is no bench {', '.join(sorted(unknown))}" if unknown else "--repetitions: at least 1")
+    directory = os.path.abspath(options.dir or os.path.join(options.programs, "../../bench"))
+    os.makedirs(directory, exist_ok=True)
+    load = os.getloadavg()[0]  # of others; times need a machine of one's own, counts don't
+    if not options.json:
+        print(f"{os.cpu_count()} processors, load at the start {load:.1f}; medians")
+    bench = Bench(options.programs, directory, options.repetitions)
+    for name in options.names or BENCHES:
+        BENCHES[name][0](bench)
+        if not options.json:
+            show(name, [row for row in bench.rows if row["group"] == name])
+    if options.json:
+        machine = {"processors": os.cpu_count(), "load": load, "kernel": platform.release(), "kind": platform.machine()}
+        json.dump({"machine": machine, "repetitions": options.repetitions, "rows": bench.rows}, sys.stdout, indent=2)
+        print()
+
+
+if __name__ == "__main__":
+    main()

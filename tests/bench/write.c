@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From the request to the commit, against the same bytes written by the program itself. Each repetition is
+ *
+ *   direct   each rank writes its bytes to a file of its own: O_DIRECT, fsync
+ *   commit   a snapshot, from the request to the commit, by rank 0's clock
+ *   hdf5     one file written collectively with parallel HDF5, and fsync
+ *
+ * Between safe points the ranks sleep (idle) or compute (busy): the writer's thread stands back behind the computation.
+ * The cut is immediate, so that each rank may pass as many safe points as it likes. No messages are sent.
+ *
+ *   write idle|busy MIB REPETITIONS DIRECTORY
+ * prints a line for each repetition, in seconds: direct commit hdf5. The first, which warms up, is left out.
+ */
+#include "reference.h"
+
+#include <wavecut.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void pass_time(bool busy) {
+    const double span = 100e-6;
+    if (!busy)
+        nanosleep(&(struct timespec){.tv_nsec = (long)(span * 1e9)}, NULL);
+    else
+        for (double start = reference_now(); reference_now() - start < span;)
+            ;
+}
+
+static double snapshot(int rank, bool busy) {
+    wavecut_info before, now;
+    wavecut_status_get(&before);
+    PMPI_Barrier(MPI_COMM_WORLD);
+    double start = reference_now();
+    if (rank == 0)
+        wavecut_request();
+    do {
+        wavecut_safepoint();
+        pass_time(busy);
+        wavecut_status_get(&now);
+    } while (now.committed == before.committed);
+    double took = reference_now() - start;
+    PMPI_Bcast(&took, 1, MPI_DOUBLE, 0, MPI_COMM_WORLD);
+    return took;
+}
+
+static void measure(bool busy, double *state, size_t count, int repetitions,
+                    const char *directory) {
+    int rank;
+    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    for (int i = -1; i < repetitions; i++) {
+        double closed, durable;
+        double direct = reference_direct(directory, state, count * sizeof *state);
+        double commit = snapshot(rank, busy);
+        reference_hdf5(directory, state, count, &closed, &durable);
+        if (rank == 0 && i >= 0)
+            printf("%.6f %.6f %.6f\n", direct, commit, durable);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5)
+        return 2;
+    MPI_Init(&argc, &argv);
+    bool busy = strcmp(argv[1], "busy") == 0;
+    size_t count = (size_t)atoi(argv[2]) * (1 << 20) / sizeof(double);
+    double *state = reference_map(count * sizeof *state);
+    for (size_t i = 0; i < count; i++)
+        state[i] = (double)(i * 2654435761u);
+    if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
+        wavecut_cut(WAVECUT_IMMEDIATE) != WAVECUT_OK ||
+        wavecut_protect("u", state, count, MPI_DOUBLE) != WAVECUT_OK ||
+        wavecut_restore(NULL) != WAVECUT_OK)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    measure(busy, state, count, atoi(argv[3]), argv[4]);
+    wavecut_finalize();
+    MPI_Finalize();
+    return 0;
+}
