@@ -31,7 +31,8 @@ typedef enum wc_stage {
     STAGE_WRITE,   /* until all is durable on this rank */
     STAGE_VOTE,    /* the commit is being voted on */
     STAGE_PUBLISH, /* rank 0 gives the file its name */
-    STAGE_OUTCOME  /* and tells all */
+    STAGE_OUTCOME, /* and tells all */
+    STAGE_PRUNE    /* old snapshots go: nobody waits for that to call this one committed */
 } wc_stage;
 
 /* What rank 0 tells all when the file is made; the places of the arrays follow. */
@@ -85,7 +86,8 @@ static struct {
     wc_published published;
 
     int64_t heard_at, armed_at, recorded_at, settled_at; /* 0: not yet */
-    double record_time, took_s;
+    int64_t began_at; /* heard_at of the snapshot that is being published */
+    double record_time;
     int64_t step; /* of the record */
 } S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
 
@@ -150,8 +152,11 @@ static void publish_file(void *context, wc_error *error) {
     (void)context;
     S.published.made = R.store->publish(S.file, error) == WC_OK;
     S.file = NULL;
-    if (S.published.made)
-        wc_store_prune(R.settings.dir, (uint64_t)R.settings.keep, error);
+}
+
+static void prune_files(void *context, wc_error *error) {
+    (void)context;
+    wc_store_prune(R.settings.dir, (uint64_t)R.settings.keep, error);
 }
 
 static void abandon_file(void *context, wc_error *error) {
@@ -454,11 +459,15 @@ static void write_rest(void) {
 
 /* ---- the end ---- */
 
-static void answer(void) {
-    bool lost = S.error.status != WC_OK;
-    if (lost)
+static void log_error(void) {
+    if (S.error.status != WC_OK)
         wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.created->id,
                     S.error.text);
+}
+
+static void answer(void) {
+    bool lost = S.error.status != WC_OK;
+    log_error();
     S.stage = STAGE_VOTE;
     wc_core_durable(&L.core, lost ? WC_REASON_STORE : WC_REASON_NONE, S.error.text);
 }
@@ -484,7 +493,7 @@ void wc_snapshot_finished(bool committed) {
     if (S.stage != STAGE_VOTE)
         return; /* void before anything was written */
     S.published = (wc_published){.id = S.created->id};
-    S.took_s = since_heard(wc_layer_now());
+    S.began_at = S.heard_at;
     if (!committed) {
         if (S.file)
             run_on_file(abandon_file);
@@ -497,17 +506,24 @@ void wc_snapshot_finished(bool committed) {
 }
 
 static void share_outcome(void) {
-    if (S.error.status != WC_OK)
-        wc_log_rank(WC_LOG_ERROR, "snapshot %llu: %s", (unsigned long long)S.published.id,
-                    S.error.text);
+    log_error();
     if (is_root()) /* one that could not be published may have taken its number */
         R.next_id = S.published.id + 1;
     PMPI_Ibcast(&S.published, sizeof S.published, MPI_BYTE, 0, L.store, &S.requests[0]);
     S.stage = STAGE_OUTCOME;
 }
 
+static void report_outcome(void) {
+    wc_report_outcome(S.published.made, S.published.id, S.all.sizes.messages,
+                      (double)(wc_layer_now() - S.began_at) * 1e-9);
+    if (is_root() && S.published.made)
+        run_on_file(prune_files);
+    S.stage = STAGE_PRUNE;
+}
+
 static void close_snapshot(void) {
-    wc_report_outcome(S.published.made, S.published.id, S.all.sizes.messages, S.took_s);
+    if (S.published.made) /* what kept it from being published has been logged */
+        log_error();
     clear();
     if (S.waiting)
         begin();
@@ -518,7 +534,7 @@ static void close_snapshot(void) {
 /* One step; true if there may be another. */
 static bool advance(void) {
     bool file_work = S.stage == STAGE_CREATE || S.stage == STAGE_CHANNELS ||
-                     S.stage == STAGE_WRITE || S.stage == STAGE_PUBLISH;
+                     S.stage == STAGE_WRITE || S.stage == STAGE_PUBLISH || S.stage == STAGE_PRUNE;
     if (S.stage == STAGE_NONE || S.stage == STAGE_VOTE || !communicated() ||
         (file_work && !written()))
         return false;
@@ -574,7 +590,10 @@ static bool advance(void) {
     case STAGE_PUBLISH:
         share_outcome();
         return true;
-    default: /* STAGE_OUTCOME */
+    case STAGE_OUTCOME:
+        report_outcome();
+        return true;
+    default: /* STAGE_PRUNE */
         close_snapshot();
         return true;
     }
