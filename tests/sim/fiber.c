@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sim.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,11 +24,13 @@ extern char __start_sim_process[], __stop_sim_process[];
 sim_rank *me;
 
 static struct {
-    ucontext_t context;
+    ucontext_t begin;
+    bool begun;
+    jmp_buf at;         /* where it goes on: cheaper than swapcontext, which asks the system */
     void *stack, *fake; /* fake: the sanitizer's */
     void (*body)(void);
 } fibers[SIM_RANKS];
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static void *pristine;
 static int loaded = -1;
 
@@ -87,21 +90,31 @@ void sim_fiber_start(int rank, void (*body)(void)) {
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         (void)VALGRIND_STACK_REGISTER(fibers[rank].stack, (char *)fibers[rank].stack + STACK_BYTES);
     }
-    ucontext_t *c = &fibers[rank].context;
+    ucontext_t *c = &fibers[rank].begin;
     getcontext(c);
     c->uc_stack.ss_sp = fibers[rank].stack;
     c->uc_stack.ss_size = STACK_BYTES;
     c->uc_link = NULL;
     makecontext(c, enter, 0);
     fibers[rank].body = body;
+    fibers[rank].begun = false;
     fibers[rank].fake = NULL;
+}
+
+static _Noreturn void go_on(int rank) {
+    if (fibers[rank].begun)
+        _longjmp(fibers[rank].at, 1);
+    fibers[rank].begun = true;
+    setcontext(&fibers[rank].begin);
+    abort();
 }
 
 void sim_resume(int rank) {
     sim_load(rank);
     me = &J.at[rank];
     BEFORE_SWITCH(&scheduler_fake, fibers[rank].stack, STACK_BYTES);
-    swapcontext(&scheduler, &fibers[rank].context);
+    if (_setjmp(scheduler) == 0)
+        go_on(rank);
     AFTER_SWITCH(scheduler_fake, NULL, NULL);
     me = NULL;
 }
@@ -109,7 +122,8 @@ void sim_resume(int rank) {
 void sim_yield(void) {
     int rank = me->rank;
     BEFORE_SWITCH(&fibers[rank].fake, scheduler_stack, scheduler_bytes);
-    swapcontext(&fibers[rank].context, &scheduler);
+    if (_setjmp(fibers[rank].at) == 0)
+        _longjmp(scheduler, 1);
     AFTER_SWITCH(fibers[rank].fake, &scheduler_stack, &scheduler_bytes);
 }
 

@@ -3,12 +3,13 @@
 
 #include "mpi/layer.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TURNS = 300000 };
+enum { MAX_TURNS = 300000, MOST_LIVES = 4 };
 
 sim_job J;
 
@@ -22,8 +23,12 @@ uint64_t sim_hash(uint64_t a, uint64_t b, uint64_t c) {
     return h ^ h >> 31;
 }
 
+/* xorshift64*: G. Marsaglia, Xorshift RNGs, J. Stat. Softw. 8(14), 2003; S. Vigna, TOMS 42(4), 2016. */
 unsigned sim_choose(unsigned n) {
-    return (unsigned)(sim_hash(J.options.seed, ++J.random, 7) % n);
+    J.random ^= J.random >> 12;
+    J.random ^= J.random << 25;
+    J.random ^= J.random >> 27;
+    return (unsigned)((J.random * UINT64_C(0x2545F4914F6CDD1D) >> 32) % n);
 }
 
 void sim_problem(const char *format, ...) {
@@ -142,12 +147,21 @@ static bool all_ended(void) {
     return true;
 }
 
-/* `limit` turns at most. True: the job has ended. */
-static bool run_job(int limit) {
+/* When this life of the job is over, at the latest. */
+typedef struct life {
+    int turns;        /* so many */
+    unsigned commits; /* or when there are so many, and some turns more */
+    int after;
+} life;
+
+/* True: the job has ended before that. */
+static bool live(life l) {
     unsigned network = 1 + sim_choose(4), starved = sim_choose(2 * (unsigned)J.ranks);
-    for (int turn = 0; turn < limit && !J.problem[0]; turn++) {
+    for (int turn = 0; turn < l.turns && !J.problem[0]; turn++) {
         J.now += J.turn_ns;
         J.turns++;
+        if (J.commits >= l.commits && l.after-- == 0)
+            return false;
         if (sim_choose(5) < network && sim_network_deliver())
             continue;
         int rank = (int)sim_choose((unsigned)J.ranks);
@@ -161,8 +175,19 @@ static bool run_job(int limit) {
     return false;
 }
 
+static life next_life(int lives) {
+    if (J.options.dies_at && lives == 0)
+        return (life){.turns = J.options.dies_at, .commits = UINT_MAX};
+    if (J.options.dies_at || J.open || lives == MOST_LIVES - 1 || sim_choose(2))
+        return (life){.turns = MAX_TURNS, .commits = UINT_MAX};
+    return (life){.turns = MAX_TURNS,
+                  .commits = J.commits + 1 + sim_choose(3),
+                  .after = (int)sim_choose(400)};
+}
+
 static void open_job(const sim_options *options, int ranks) {
     J = (sim_job){.options = *options, .ranks = ranks, .turn_ns = 1};
+    J.random = sim_hash(options->seed, 1, 7) | 1;
     J.turn_ns = 1 + sim_choose(400000);
     J.preempt = options->quiet ? 0 : 3 + sim_choose(12);
     J.delay = options->quiet ? 1 : 1 + sim_choose(4);
@@ -179,17 +204,18 @@ void sim_run(const sim_options *options) {
     J.program = program->run;
     J.open = program->open && !options->dies_at && sim_choose(2);
     start_processes();
-    int life = options->dies_at;
-    if (!life && !J.open && sim_choose(2))
-        life = 1000 + (int)sim_choose(20000);
-    bool ended = life && run_job(life);
-    if (life && !ended && !J.problem[0] && sim_oracle_restart()) {
-        sim_trace("the job dies, and is restarted");
-        J.restarted = true;
-        start_processes();
+    for (int lives = 0; lives < MOST_LIVES; lives++) {
+        life l = next_life(lives);
+        if (live(l) || J.problem[0])
+            break;
+        if (l.turns == MAX_TURNS && J.commits < l.commits)
+            sim_problem("the job does not end");
+        if (sim_oracle_restart()) {
+            sim_trace("the job dies, and is restarted");
+            J.restarted++;
+            start_processes();
+        }
     }
-    if (!ended && !run_job(MAX_TURNS))
-        sim_problem("the job does not end");
     if (!J.problem[0])
         sim_oracle_end();
     sim_close();

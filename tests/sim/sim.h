@@ -30,7 +30,7 @@ enum {
     SIM_RANKS = 6,
     SIM_COMMS = 4, /* of a program: world, a copy, one half of it, one that comes and goes */
     SIM_TAGS = 3,
-    SIM_MESSAGES = 2048, /* on a channel */
+    SIM_MESSAGES = 1024, /* on a channel */
     SIM_QUEUE = 64,
     SIM_PADDING = 64
 };
@@ -124,7 +124,7 @@ typedef struct sim_job {
     int64_t now, turn_ns;
     unsigned preempt, delay; /* one call in so many is interrupted; one look in so many succeeds */
     size_t eager;            /* longer messages wait for their receive */
-    bool restarted;
+    unsigned restarted;      /* times */
     sim_rank at[SIM_RANKS];
     unsigned commits, voids[64];
     unsigned in_flight, restored; /* messages: in all cuts, and those that came back */
