@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TURNS = 300000, MOST_LIVES = 4 };
+enum { MAX_TURNS = 2000000, MOST_LIVES = 4 };
 
 sim_job J;
 

@@ -79,7 +79,8 @@ void sim_objects_open(void) {
 
 MPI_Comm sim_comm_make(const int *members, int n) {
     comms[comm_count].size = n;
-    memcpy(comms[comm_count].members, members, (size_t)n * sizeof *members);
+    if (n)
+        memcpy(comms[comm_count].members, members, (size_t)n * sizeof *members);
     return comm_count++;
 }
 
