@@ -177,8 +177,7 @@ void wc_core_free(wc_core *core);
 
 /* Makes a communicator known; it belongs to the caller, and stays until the end. */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
-bool wc_core_comm_busy(const wc_core *core,
-                       const wc_comm *comm); /* has messages or receives in the library */
+bool wc_core_has_stashed(const wc_core *core, const wc_comm *comm); /* messages nobody has asked for */
 
 /* ---- the frame ---- */
 
@@ -202,6 +201,11 @@ static inline void wc_core_step(wc_core *core) {
 
 static inline bool wc_core_busy(const wc_core *core) {
     return core->state != WC_STATE_IDLE;
+}
+
+/* May markers be under way? */
+static inline bool wc_core_marks(const wc_core *core) {
+    return core->state != WC_STATE_IDLE && core->state < WC_STATE_SETTLING;
 }
 
 /* Must calls take the slow path? Nothing is armed, logged or stashed on the fast one. */

@@ -254,7 +254,8 @@ static void send_markers(wc_core *core) {
             forget_sent(core, c);
             continue;
         }
-        /* What was sent on a communicator that is let go of was all sent before: the counts will do. */
+        /* On a freed communicator nothing will be sent any more that could be mistaken, and its
+         * receiver may be gone. */
         if (core->config.immediate && !c->comm->freed) {
             core->port.send_marker(core->port.context, c->comm, c->peer);
             c->marked = true;

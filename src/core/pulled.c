@@ -416,9 +416,10 @@ static bool log_is_whole(wc_core *core) {
 
 static void check_counters(wc_core *core) {
     WC_EACH(&core->in_streams, wc_stream, s) {
-        if (s->comm->freed && s->known > s->cut_handed)
+        bool freed = s->comm->freed || s->comm->freed_by_peer;
+        if (freed && s->cut_handed < s->known)
             wc_core_void(core, WC_REASON_FREED_COMM, s->peer, s->tag, NULL);
-        if (s->cut_handed + s->in_cut != s->known)
+        else if (s->cut_handed + s->in_cut != s->known)
             wc_core_void(core, s->known < s->cut_handed ? WC_REASON_ORPHAN : WC_REASON_COUNTERS,
                          s->peer, s->tag, NULL);
     }
@@ -561,15 +562,9 @@ void wc_core_native_end(wc_core *core) {
     free(matched);
 }
 
-bool wc_core_comm_busy(const wc_core *core, const wc_comm *comm) {
-    for (const wc_message *m = core->stash; m; m = m->next)
-        if (m->comm == comm)
-            return true;
-    for (const wc_recv *r = core->soft; r; r = r->next)
-        if (r->comm == comm)
-            return true;
-    for (size_t i = 0; i < core->bound_count; i++)
-        if (core->bound[i]->comm == comm)
-            return true;
-    return false;
+bool wc_core_has_stashed(const wc_core *core, const wc_comm *comm) {
+    const wc_message *m = core->stash;
+    while (m && m->comm != comm)
+        m = m->next;
+    return m;
 }

@@ -23,6 +23,7 @@ typedef struct wc_comm {
     uint64_t uid; /* the same on all members, and again after a restart */
     int rank, size;
     bool freed;           /* the application has let go of it */
+    bool freed_by_peer;   /* another member has told so */
     bool outside;         /* has members outside the job: can't be part of a snapshot */
     uint64_t collectives; /* entered; the same as completed when none is outstanding */
     struct wc_comm *next;

@@ -44,7 +44,7 @@ bool wc_comm_leaves_job(MPI_Group group) {
 
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
     wc_mpi_comm *c = wc_core_alloc(sizeof *c);
-    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how, .leaving = MPI_REQUEST_NULL};
+    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how, .all_freed = MPI_REQUEST_NULL};
     PMPI_Comm_rank(comm, &c->core.rank);
     PMPI_Comm_size(comm, &c->core.size);
     PMPI_Comm_group(comm, &c->group);
@@ -183,11 +183,12 @@ WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], con
 
 /* ---- release ---- */
 
-/* A marker to a rank that has freed the communicator would never be received. So in immediate programs
- * it is only hidden, and freed when every member has let go of it: from then on nobody marks it. */
+/* Immediate programs: a marker to a rank that has freed the communicator would never be received.
+ * So it is only hidden until every member has freed it, since from then on no marker is sent on it,
+ * and until those of the attempt under way have been received. */
 static void hide(wc_mpi_comm *c) {
-    PMPI_Ibarrier(c->handle, &c->leaving);
-    L.hidden_comms++;
+    PMPI_Ibarrier(c->handle, &c->all_freed);
+    L.hidden++;
 }
 
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
@@ -214,24 +215,38 @@ WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) {
     return release(comm, PMPI_Comm_disconnect);
 }
 
-static bool is_let_go(wc_mpi_comm *c) {
+static void free_hidden(wc_mpi_comm *c) {
+    PMPI_Comm_free(&c->handle);
+    c->handle = MPI_COMM_NULL;
+    L.hidden--;
+}
+
+static bool is_hidden(const wc_mpi_comm *c) {
+    return c->core.freed && c->handle != MPI_COMM_NULL;
+}
+
+static bool is_needed(wc_mpi_comm *c) {
     int all = 0;
-    PMPI_Test(&c->leaving, &all, MPI_STATUS_IGNORE);
-    return all && !wc_core_comm_busy(&L.core, &c->core) && !wc_request_on(&c->core);
+    if (!c->all_have_freed) {
+        PMPI_Test(&c->all_freed, &all, MPI_STATUS_IGNORE);
+        c->all_have_freed = all;
+        c->last_attempt = wc_core_marks(&L.core) ? L.core.attempt : 0;
+    }
+    bool marked = wc_core_marks(&L.core) && c->last_attempt == L.core.attempt;
+    return !c->all_have_freed || marked || wc_core_has_stashed(&L.core, &c->core) ||
+           wc_request_uses(c);
 }
 
 void wc_comm_free_hidden(void) {
-    for (wc_comm *c = L.core.comms; c && L.hidden_comms; c = c->next) {
-        wc_mpi_comm *m = wc_comm_from_core(c);
-        if (!c->freed || m->handle == MPI_COMM_NULL || !is_let_go(m))
-            continue;
-        PMPI_Comm_free(&m->handle);
-        m->handle = MPI_COMM_NULL;
-        L.hidden_comms--;
+    for (wc_comm *core = L.core.comms; core && L.hidden; core = core->next) {
+        wc_mpi_comm *c = wc_comm_from_core(core);
+        if (is_hidden(c) && !is_needed(c))
+            free_hidden(c);
     }
 }
 
 void wc_comm_free_all(void) {
+    wc_comm_free_hidden(); /* one that another member has not freed stays with MPI */
     while (L.core.comms) {
         wc_mpi_comm *c = wc_comm_from_core(L.core.comms);
         L.core.comms = c->core.next;

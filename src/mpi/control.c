@@ -11,6 +11,7 @@ enum { REQUEST_TAG = 1 };
 typedef struct wire_counts {
     uint64_t attempt, comm_uid;
     int64_t source; /* rank in that communicator */
+    uint64_t freed; /* by the sender: no marker goes with these counts */
     uint64_t n;
     wc_tag_count counts[];
 } wire_counts;
@@ -90,6 +91,7 @@ void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64
     wire->attempt = attempt;
     wire->comm_uid = comm->uid;
     wire->source = comm->rank;
+    wire->freed = comm->freed;
     wire->n = n;
     memcpy(wire->counts, counts, n * sizeof *counts);
     MPI_Request request;
@@ -100,10 +102,12 @@ void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64
 
 static void take_counts(const wire_counts *wire) {
     wc_mpi_comm *c = wc_comm_by_uid(wire->comm_uid);
-    if (c)
-        wc_core_counts(&L.core, &c->core, (int)wire->source, wire->counts, wire->n);
-    else
+    if (!c) {
         wc_core_void(&L.core, WC_REASON_FREED_COMM, -1, -1, NULL);
+        return;
+    }
+    c->core.freed_by_peer |= wire->freed;
+    wc_core_counts(&L.core, &c->core, (int)wire->source, wire->counts, wire->n);
 }
 
 static bool poll_one(void) {

@@ -51,7 +51,9 @@ typedef struct wc_mpi_comm {
     uint64_t creations; /* communicators made from it so far */
     MPI_Request *marker_receives;
     size_t marker_count;
-    MPI_Request leaving; /* of a hidden one: complete when every member has let go of it */
+    MPI_Request all_freed; /* a barrier that each member enters where it frees it */
+    bool all_have_freed;
+    uint64_t last_attempt; /* that may have sent markers on it, once all have freed it */
 } wc_mpi_comm;
 
 /* A receive between its start and its hand-over. */
@@ -99,7 +101,7 @@ typedef struct wc_layer {
     wc_core core;
 
     size_t detached;
-    size_t hidden_comms; /* freed by the application, and not yet here */
+    size_t hidden;      /* communicators that the application has freed and MPI has not */
     wc_request *inside; /* of the blocking call in progress */
     uint64_t next_tick; /* in ticks of wc_layer_clock */
     bool in_progress;
@@ -184,7 +186,7 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
 bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
-void wc_comm_free_hidden(void); /* those that can be */
+void wc_comm_free_hidden(void); /* those that nobody needs any more */
 void wc_comm_free_all(void);
 
 static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
@@ -239,6 +241,7 @@ bool wc_request_ready(wc_request *r);
  * MPI_STATUS_IGNORE. */
 int wc_request_finish(wc_request *r, MPI_Status *status);
 void wc_request_poll_detached(void);
+bool wc_request_uses(const wc_mpi_comm *c);
 
 /* Where a receive's handle comes from. */
 typedef enum wc_handle {

@@ -64,9 +64,9 @@ void wc_layer_progress(void) {
     L.hooks.tick(now); /* first: its requests are as old as those that others tell of */
     wc_control_poll();
     wc_core_progress(&L.core, now);
-    schedule_tick(now);
-    if (L.hidden_comms && !wc_core_busy(&L.core))
+    if (L.hidden)
         wc_comm_free_hidden();
+    schedule_tick(now);
     L.in_progress = false;
     wc_layer_update();
 }
@@ -197,7 +197,6 @@ void wc_layer_detach(void) {
     if (!L.attached)
         return;
     L.attached = false;
-    wc_comm_free_hidden();
     wc_control_close();
     wc_layer_update();
 }

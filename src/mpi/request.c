@@ -144,12 +144,14 @@ size_t wc_request_list(wc_recv **list, size_t room) {
     return n;
 }
 
-bool wc_request_on(const wc_comm *comm) {
-    wc_posted_adopt();
-    bool found = L.inside && L.inside->recv.comm == comm;
-    for (size_t i = 0; i <= L.table_mask && L.table_count && !found; i++)
-        found = L.table[i] && L.table[i]->recv.comm == comm;
-    return found;
+bool wc_request_uses(const wc_mpi_comm *c) {
+    for (const wc_posted *p = L.posted; p < L.posted_next; p++)
+        if (p->handle != MPI_REQUEST_NULL && p->stream->comm == &c->core)
+            return true;
+    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
+        if (L.table[i] && L.table[i]->recv.comm == &c->core)
+            return true;
+    return L.inside && L.inside->recv.comm == &c->core;
 }
 
 /* ---- completion ---- */
