@@ -401,7 +401,9 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
     if (!*flag)
         return MPI_SUCCESS;
     /* From now on the application may read the buffer, and write it. */
-    if (r->inner != MPI_REQUEST_NULL && !r->recv.cancelled && !r->recv.handed)
+    if (r->inner == MPI_REQUEST_NULL)
+        wc_request_make_cancelled(&r->status);
+    else if (!r->recv.cancelled && !r->recv.handed)
         wc_core_handed(&L.core, &r->recv,
                        r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
                        r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);

@@ -241,6 +241,7 @@ bool wc_request_ready(wc_request *r);
  * MPI_STATUS_IGNORE. */
 int wc_request_finish(wc_request *r, MPI_Status *status);
 void wc_request_poll_detached(void);
+void wc_request_make_cancelled(MPI_Status *status);
 bool wc_request_uses(const wc_mpi_comm *c);
 
 /* Where a receive's handle comes from. */

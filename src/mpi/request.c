@@ -202,13 +202,12 @@ static void note_handed(wc_request *r) {
         wc_core_handed(&L.core, &r->recv, r->status.MPI_SOURCE, r->status.MPI_TAG);
 }
 
-/* A receive that the application cancelled while it stood in the software queue. */
-static void make_cancelled(wc_request *r, MPI_Status *status) {
+/* Of a receive that the application cancelled while it stood in the software queue. */
+void wc_request_make_cancelled(MPI_Status *status) {
     PMPI_Status_set_elements(status, MPI_BYTE, 0);
     PMPI_Status_set_cancelled(status, 1);
     status->MPI_SOURCE = MPI_ANY_SOURCE;
     status->MPI_TAG = MPI_ANY_TAG;
-    wc_core_forget(&L.core, &r->recv);
 }
 
 int wc_request_finish(wc_request *r, MPI_Status *status) {
@@ -216,7 +215,8 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
     int rc = MPI_SUCCESS;
     bool two_handles = r->handle != r->inner;
     if (r->inner == MPI_REQUEST_NULL) {
-        make_cancelled(r, &own);
+        wc_request_make_cancelled(&own);
+        wc_core_forget(&L.core, &r->recv);
     } else {
         mend_status(r, &r->status);
         note_handed(r);
