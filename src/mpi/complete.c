@@ -206,7 +206,10 @@ WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) 
         return waitall_slow(n, requests, statuses);
     L.completed = L.started;
     L.posted_next = L.posted;
-    return PMPI_Waitall(n, requests, statuses);
+    int rc = PMPI_Waitall(n, requests, statuses);
+    if (__builtin_expect(rc != MPI_SUCCESS, 0)) /* some may not be complete */
+        L.completed -= count_active(n, requests);
+    return rc;
 }
 
 WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {
