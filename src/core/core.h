@@ -177,7 +177,8 @@ void wc_core_free(wc_core *core);
 
 /* Makes a communicator known; it belongs to the caller, and stays until the end. */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
-bool wc_core_has_stashed(const wc_core *core, const wc_comm *comm); /* messages nobody has asked for */
+bool wc_core_has_stashed(const wc_core *core,
+                         const wc_comm *comm); /* messages nobody has asked for */
 
 /* ---- the frame ---- */
 

@@ -9,15 +9,33 @@ static inline bool enter(MPI_Comm comm) {
     return wc_native_enter();
 }
 
+/* One that MPI has refused was none. */
+static inline int counted(MPI_Comm comm, int rc) {
+    wc_mpi_comm *c = rc == MPI_SUCCESS || L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
+    if (c)
+        c->core.collectives--;
+    return rc;
+}
+
+static inline int leave(bool slow, MPI_Comm comm, int rc) {
+    wc_native_leave(slow);
+    return counted(comm, rc);
+}
+
 static inline void start(MPI_Comm comm) {
     if (L.way == WC_WAY_OFF)
         return;
     wc_mpi_comm *c = wc_comm_of(comm);
     if (c)
         c->core.collectives++;
-    L.started++;
+    L.core.recordable = false;
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
+}
+
+static inline int started(MPI_Comm comm, int rc) {
+    L.started += rc == MPI_SUCCESS;
+    return counted(comm, rc);
 }
 
 /* X(name, parameters, arguments), all with `comm` among them; Xi: the nonblocking one with
@@ -25,14 +43,12 @@ static inline void start(MPI_Comm comm) {
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
         bool slow = enter(comm);                                                                   \
-        int rc = PMPI_##name arguments;                                                            \
-        wc_native_leave(slow);                                                                     \
-        return rc;                                                                                 \
+        return leave(slow, comm, PMPI_##name arguments);                                           \
     }
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
         start(comm);                                                                               \
-        return PMPI_##name arguments;                                                              \
+        return started(comm, PMPI_##name arguments);                                               \
     }
 #define UNPACK(...) __VA_ARGS__
 #define BOTH(name, iname, parameters, arguments)                                                   \

@@ -93,13 +93,13 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define SPLIT(name, parameters, arguments, end_parameters, end_arguments)                          \
     WC_EXPORT int MPI_File_##name##_begin parameters {                                             \
         count(file);                                                                               \
-        L.started++;                                                                               \
         HUSHED(true, PMPI_File_##name##_begin arguments);                                          \
+        L.started += rc == MPI_SUCCESS;                                                            \
         return rc;                                                                                 \
     }                                                                                              \
     WC_EXPORT int MPI_File_##name##_end end_parameters {                                           \
         HUSHED(true, PMPI_File_##name##_end end_arguments);                                        \
-        L.completed++;                                                                             \
+        L.completed += rc == MPI_SUCCESS;                                                          \
         return rc;                                                                                 \
     }
 
@@ -112,16 +112,16 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_File_##name parameters {                                                     \
-        L.started++;                                                                               \
         HUSHED(false, PMPI_File_##name arguments);                                                 \
+        L.started += rc == MPI_SUCCESS;                                                            \
         return rc;                                                                                 \
     }
 
 #define NONBLOCKING_COLLECTIVE(name, parameters, arguments)                                        \
     WC_EXPORT int MPI_File_##name parameters {                                                     \
         count(file);                                                                               \
-        L.started++;                                                                               \
         HUSHED(false, PMPI_File_##name arguments);                                                 \
+        L.started += rc == MPI_SUCCESS;                                                            \
         return rc;                                                                                 \
     }
 

@@ -116,7 +116,8 @@ typedef struct wc_layer {
 } wc_layer;
 
 extern WC_PROCESS wc_layer wc_layer_state;
-extern WC_PROCESS wc_mpi_comm wc_no_comm; /* stands where there is none: no handle is equal to its */
+extern WC_PROCESS wc_mpi_comm
+    wc_no_comm; /* stands where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
 #define L wc_layer_state
 
@@ -186,12 +187,24 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
 bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
-void wc_comm_free_hidden(void); /* those that nobody needs any more */
+void wc_comm_free_hidden(void);           /* those that nobody needs any more */
 void wc_comm_free_all(void);
 
 static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
     wc_mpi_comm *c = L.last_comm;
     return __builtin_expect(c->handle == comm, 1) ? c : wc_comm_lookup(comm);
+}
+
+/* Will MPI refuse these? Then nothing is counted for them, and the call is MPI's alone. */
+static inline bool wc_comm_refuses(const wc_mpi_comm *c, int count, MPI_Datatype type, int peer,
+                                   int tag) {
+    bool known = peer == MPI_ANY_SOURCE || (peer >= 0 && peer < c->core.size);
+    return !known || count < 0 || type == MPI_DATATYPE_NULL || (tag < 0 && tag != MPI_ANY_TAG);
+}
+
+static inline bool wc_comm_refuses_send(const wc_mpi_comm *c, int count, MPI_Datatype type,
+                                        int peer, int tag) {
+    return peer < 0 || tag < 0 || wc_comm_refuses(c, count, type, peer, tag);
 }
 
 /* The stream of a call on the FAST way, if it was used before. NULL: take the long way. */
@@ -210,7 +223,7 @@ static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
 wc_request *wc_request_new(void);
 void wc_request_recycle(wc_request *r); /* it was never inserted */
 void wc_request_insert(wc_request *r);  /* by handle */
-void wc_request_release(wc_request *r); /* out of the table (unless inside), and free */
+void wc_request_release(wc_request *r); /* out of the table, if it is there, and free */
 
 static inline size_t wc_request_hash(MPI_Request handle) {
     uint64_t x = (uint64_t)(uintptr_t)handle;

@@ -51,7 +51,7 @@ int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype ty
     if (L.way == WC_WAY_FAST)
         wc_layer_update();
     *made = r;
-    return rc;
+    return MPI_SUCCESS;
 }
 
 static void wait_ready(wc_request *r) {
@@ -71,13 +71,26 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
     return wc_request_finish(r, status);
 }
 
-/* The way of a receive that can be counted by its stream. False: it must go the long way, or is
- * none. */
-static bool make_fast(int source, int tag, MPI_Comm comm) {
-    wc_mpi_comm *c = L.way == WC_WAY_FAST && source >= 0 && tag >= 0 ? wc_comm_of(comm) : NULL;
-    if (c)
+/* The way of a receive that can be counted by its stream. False: it must go the long way. */
+static bool make_fast(wc_mpi_comm *c, int source, int tag) {
+    bool fast = L.way == WC_WAY_FAST && source >= 0 && tag >= 0;
+    if (fast)
         wc_core_in(&L.core, &c->core, source, tag);
-    return c;
+    return fast;
+}
+
+/* The communicator of a receive or probe that concerns the library. NULL: it is MPI's alone. */
+static wc_mpi_comm *concerned(int count, MPI_Datatype type, int source, int tag, MPI_Comm comm) {
+    wc_mpi_comm *c = L.way == WC_WAY_OFF || source == MPI_PROC_NULL ? NULL : wc_comm_of(comm);
+    return c && !wc_comm_refuses(c, count, type, source, tag) ? c : NULL;
+}
+
+/* MPI has refused: nothing was received. A message that was too long was. */
+static int undo_recv(wc_stream *s, int rc) {
+    int class;
+    PMPI_Error_class(rc, &class);
+    s->handed -= class != MPI_ERR_TRUNCATE;
+    return rc;
 }
 
 #define RECEIVE_PARAMETERS                                                                         \
@@ -92,12 +105,13 @@ static int receive_unknown(RECEIVE_PARAMETERS, MPI_Status *status) {
 }
 
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
-    if (!L.immediate && make_fast(source, tag, comm))
-        return MPI_Recv(RECEIVE_ARGUMENTS, status);
-    if (L.way == WC_WAY_OFF || source == MPI_PROC_NULL)
-        return PMPI_Recv(RECEIVE_ARGUMENTS, status);
-    if (!wc_comm_of(comm))
+    wc_mpi_comm *c = concerned(count, type, source, tag, comm);
+    if (!c && L.core.armed)
         return receive_unknown(RECEIVE_ARGUMENTS, status);
+    if (!c)
+        return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+    if (!L.immediate && make_fast(c, source, tag))
+        return MPI_Recv(RECEIVE_ARGUMENTS, status);
     if (L.immediate)
         wc_layer_poll();
     return wc_receive_wait(RECEIVE_ARGUMENTS, status);
@@ -108,21 +122,22 @@ WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
     if (__builtin_expect(!s || L.immediate, 0))
         return receive_slow(RECEIVE_ARGUMENTS, status);
     s->handed++;
-    return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+    int rc = PMPI_Recv(RECEIVE_ARGUMENTS, status);
+    return __builtin_expect(rc == MPI_SUCCESS, 1) ? rc : undo_recv(s, rc);
 }
 
 static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request *request) {
     L.core.recordable = false;
     if (L.posted_next == L.posted_end)
         wc_posted_make_room();
-    if (make_fast(source, tag, comm))
-        return MPI_Irecv(RECEIVE_ARGUMENTS, request);
-    if (L.way == WC_WAY_OFF)
-        return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
-    if (source == MPI_PROC_NULL || !wc_comm_of(comm)) {
-        L.started++;
-        return PMPI_Irecv(RECEIVE_ARGUMENTS, request);
+    wc_mpi_comm *c = concerned(count, type, source, tag, comm);
+    if (!c) {
+        int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
+        L.started += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+        return rc;
     }
+    if (make_fast(c, source, tag))
+        return MPI_Irecv(RECEIVE_ARGUMENTS, request);
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
     wc_request *r;
@@ -174,18 +189,18 @@ static bool probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) 
  * comes next. */
 static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
     *flag = probe_stash(source, tag, comm, status);
-    if (*flag || (L.core.armed && wc_comm_of(comm)))
+    if (*flag || L.core.armed)
         return MPI_SUCCESS;
     return PMPI_Iprobe(source, tag, comm, flag, status);
 }
 
 /* Aligned probes concern nobody unless messages are in the library's hands. */
-static bool probes_natively(int source) {
-    return source == MPI_PROC_NULL || L.way == WC_WAY_OFF || (L.way == WC_WAY_FAST && !L.immediate);
+static bool probes_natively(int source, int tag, MPI_Comm comm) {
+    return (L.way == WC_WAY_FAST && !L.immediate) || !concerned(0, MPI_BYTE, source, tag, comm);
 }
 
 WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
-    if (probes_natively(source))
+    if (probes_natively(source, tag, comm))
         return PMPI_Iprobe(source, tag, comm, flag, status);
     L.core.probing = true;
     wc_layer_touch();
@@ -197,7 +212,7 @@ WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Stat
 }
 
 WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) {
-    if (probes_natively(source))
+    if (probes_natively(source, tag, comm))
         return PMPI_Probe(source, tag, comm, status);
     if (L.immediate)
         wc_layer_poll();
@@ -221,19 +236,31 @@ WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) 
     sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount, recvtype, source, recvtag,    \
         comm, status
 
-/* Counts both if MPI's own call will do. */
-static bool count_both(int dest, int sendtag, int source, int recvtag, MPI_Comm comm) {
-    if (L.way == WC_WAY_OFF)
+/* The streams that a Sendrecv is counted in if MPI's own call will do. */
+typedef struct both {
+    wc_stream *out, *in; /* NULL: to or from nobody, or not counted */
+} both;
+
+/* Counts both, if MPI's own call will do. */
+static bool count_both(both *b, BOTH_PARAMETERS) {
+    (void)sendbuf;
+    (void)recvbuf;
+    (void)status;
+    *b = (both){NULL, NULL};
+    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
+    bool sends = dest != MPI_PROC_NULL, receives = source != MPI_PROC_NULL;
+    if (!c || (sends && wc_comm_refuses_send(c, sendcount, sendtype, dest, sendtag)) ||
+        (receives && wc_comm_refuses(c, recvcount, recvtype, source, recvtag)))
         return true;
-    bool receives = source != MPI_PROC_NULL;
-    wc_mpi_comm *c = wc_comm_of(comm);
-    if (!c || L.way == WC_WAY_SLOW || L.immediate || (receives && (source < 0 || recvtag < 0)))
-        return !c;
-    if (dest != MPI_PROC_NULL)
-        wc_core_out(&L.core, &c->core, dest, sendtag)->sent++;
+    if (L.way == WC_WAY_SLOW || L.immediate || (receives && (source < 0 || recvtag < 0)))
+        return false;
+    if (sends) {
+        b->out = wc_core_out(&L.core, &c->core, dest, sendtag);
+        b->out->sent++;
+    }
     if (receives) {
-        wc_stream *s = wc_core_in(&L.core, &c->core, source, recvtag);
-        s->handed++;
+        b->in = wc_core_in(&L.core, &c->core, source, recvtag);
+        b->in->handed++;
     }
     return true;
 }
@@ -261,17 +288,32 @@ static int sendrecv_slow(BOTH_PARAMETERS) {
     return rc != MPI_SUCCESS ? rc : sent;
 }
 
+static int finish_both(const both *b, int rc) {
+    int class;
+    PMPI_Error_class(rc, &class);
+    if (rc == MPI_SUCCESS || class == MPI_ERR_TRUNCATE)
+        return rc;
+    if (b->out)
+        b->out->sent--;
+    if (b->in)
+        b->in->handed--;
+    return rc;
+}
+
 WC_EXPORT int MPI_Sendrecv(BOTH_PARAMETERS) {
-    if (count_both(dest, sendtag, source, recvtag, comm))
-        return PMPI_Sendrecv(BOTH_ARGUMENTS);
+    both b;
+    if (count_both(&b, BOTH_ARGUMENTS))
+        return finish_both(&b, PMPI_Sendrecv(BOTH_ARGUMENTS));
     return sendrecv_slow(BOTH_ARGUMENTS);
 }
 
 WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
                                    int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
-    if (count_both(dest, sendtag, source, recvtag, comm))
-        return PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm,
-                                     status);
+    both b;
+    if (count_both(&b, buf, count, type, dest, sendtag, buf, count, type, source, recvtag, comm,
+                   status))
+        return finish_both(&b, PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source,
+                                                     recvtag, comm, status));
     int bytes, position = 0;
     int rc = PMPI_Pack_size(count, type, comm, &bytes);
     void *packed = rc == MPI_SUCCESS ? malloc(bytes > 0 ? (size_t)bytes : 1) : NULL;

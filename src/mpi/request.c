@@ -63,7 +63,7 @@ static void take_out(const wc_request *r) {
 void wc_request_release(wc_request *r) {
     if (r == L.inside)
         L.inside = NULL;
-    else
+    else if (r->handle != MPI_REQUEST_NULL)
         take_out(r);
     wc_request_recycle(r);
 }

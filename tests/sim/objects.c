@@ -373,6 +373,11 @@ int PMPI_Abort(MPI_Comm comm, int code) {
         sim_yield();
 }
 
+int PMPI_Error_class(int code, int *class) {
+    *class = code;
+    return MPI_SUCCESS;
+}
+
 int PMPI_Get_library_version(char *version, int *length) {
     strcpy(version, "MPICH, as simulated");
     *length = (int)strlen(version);

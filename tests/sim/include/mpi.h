@@ -61,6 +61,7 @@ SIM_CALL(Init, int *argc, char ***argv)
 SIM_CALL(Init_thread, int *argc, char ***argv, int required, int *provided)
 SIM_CALL(Finalize, void)
 SIM_CALL(Abort, MPI_Comm comm, int code)
+SIM_CALL(Error_class, int code, int *class)
 SIM_CALL(Get_library_version, char *version, int *length)
 
 SIM_CALL(Send, SIM_SEND)
