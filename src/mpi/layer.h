@@ -67,6 +67,7 @@ typedef struct wc_request {
     MPI_Datatype type;
     MPI_Comm comm;
     MPI_Status status; /* valid when `done` */
+    int error;         /* with which it ended, as far as that is known before it is completed */
     bool done;
     bool detached;   /* MPI_Request_free: nobody will ask for it */
     bool persistent; /* `handle` is a persistent request's, and stays */

@@ -162,7 +162,9 @@ bool wc_request_ready(wc_request *r) {
     if (r->recv.state == WC_RECV_SOFT || r->recv.state == WC_RECV_BOUND)
         return r->recv.cancelled;
     int flag = 0;
-    PMPI_Request_get_status(r->inner, &flag, &r->status);
+    int rc = PMPI_Request_get_status(r->inner, &flag, &r->status);
+    if (rc != MPI_SUCCESS)
+        r->error = rc;
     r->done = flag;
     return flag;
 }
@@ -222,7 +224,7 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
         note_handed(r);
         rc = PMPI_Wait(&r->inner, &own);
         mend_status(r, &own);
-        rc = raise(r, rc);
+        rc = raise(r, rc == MPI_SUCCESS ? r->error : rc);
     }
     MPI_Request handle = r->handle;
     if (r->persistent && r->detached)
