@@ -53,8 +53,13 @@ static void schedule_tick(int64_t now) {
 }
 
 void wc_layer_progress(void) {
-    if (L.in_progress || !L.attached)
+    if (L.in_progress)
         return;
+    if (!L.attached) {
+        if (L.core.bound_count) /* receives still wait for messages that arrive in the library */
+            wc_core_progress(&L.core, wc_layer_now());
+        return;
+    }
     L.in_progress = true;
     if (L.started != L.started_at_safepoint)
         L.core.recordable = false; /* calls on the FAST way don't say so themselves */
