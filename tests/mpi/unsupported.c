@@ -117,7 +117,7 @@ static void persistent_active(void) {
 
 static void matched(void) {
     MPI_Message message;
-    MPI_Status status;
+    MPI_Status status = {0};
     MPI_Request sends[2], receive;
     int flag = 0;
     test_fill(out, BIG, 5u + (unsigned)test.rank);
