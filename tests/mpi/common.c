@@ -42,6 +42,11 @@ static void on_alarm(int signal) {
     _exit(1);
 }
 
+/* Sets the limit for what follows. */
+static void limit(void) {
+    alarm(getenv("TESTS_FULL") ? 25 * LIMIT_S : LIMIT_S);
+}
+
 /* ---- snapshots ---- */
 
 static wavecut_info info(void) {
@@ -122,7 +127,7 @@ static void run_case(const test_case *c, int percent) {
     int rounds = c->rounds * percent / 100 + 2;
     wavecut_info before = info();
     unsigned long long attempts = test_attempts();
-    alarm(LIMIT_S);
+    limit();
     test.name = c->name;
     for (test.round = 0; test.round < rounds;)
         run_round(c);
@@ -148,7 +153,7 @@ void test_begin(int *argc, char ***argv) {
     MPI_Comm_size(MPI_COMM_WORLD, &test.ranks);
     test.peer = test.rank ^ 1;
     signal(SIGALRM, on_alarm);
-    alarm(LIMIT_S);
+    limit();
     CHECK(*argc > 1);
     const char *kind = (*argv)[1];
     test.kind = strcmp(kind, "plain") == 0     ? TEST_PLAIN
