@@ -151,10 +151,11 @@ static inline void wc_layer_poll(void) {
         wc_layer_progress();
 }
 
-/* A wrapper that isn't a receive: a record can't be taken inside what follows any more. */
+/* A wrapper that isn't a receive: a record can't be taken inside what follows any more. Receives may
+ * be waiting for what arrives in the library, in aligned programs too. */
 static inline void wc_layer_touch(void) {
     L.core.recordable = false;
-    if (L.immediate)
+    if (L.immediate || L.core.bound_count)
         wc_layer_poll();
 }
 
