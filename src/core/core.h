@@ -175,8 +175,13 @@ struct wc_core {
 void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *config);
 void wc_core_free(wc_core *core);
 
-/* Makes a communicator known; it belongs to the caller, and stays until the end. */
+/* Makes a communicator known; it belongs to the caller, and stays until it is dropped. */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
+
+/* Forgets one that the application has freed. False: not yet, something may still refer to it, or
+ * counts have to be told to its members first: after the next attempt it may go. The caller makes sure
+ * that no receive is open on it. */
+bool wc_core_drop_comm(wc_core *core, wc_comm *comm);
 bool wc_core_has_stashed(const wc_core *core,
                          const wc_comm *comm); /* messages nobody has asked for */
 

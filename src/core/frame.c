@@ -119,6 +119,26 @@ static bool out_settled(const wc_stream *s) {
     return !s->sent;
 }
 
+/* Has everything that was counted on it been told and received? */
+static bool is_comm_settled(const wc_core *core, const wc_comm *comm) {
+    bool all = true;
+    WC_EACH(&core->in_streams, wc_stream, s) all = all && (s->comm != comm || in_settled(s));
+    WC_EACH(&core->out_streams, wc_stream, s) all = all && (s->comm != comm || out_settled(s));
+    return all;
+}
+
+bool wc_core_drop_comm(wc_core *core, wc_comm *comm) {
+    if (wc_core_busy(core) || core->slots || core->bound_count || !is_comm_settled(core, comm))
+        return false;
+    wc_streams_drop_comm(&core->in_streams, &core->in, comm);
+    wc_streams_drop_comm(&core->out_streams, &core->out, comm);
+    wc_comm **at = &core->comms;
+    while (*at != comm)
+        at = &(*at)->next;
+    *at = comm->next;
+    return true;
+}
+
 /* Programs that use ever new tags leave streams behind that nothing refers to. */
 static void drop_settled_streams(wc_core *core) {
     if (core->in_streams.count + core->out_streams.count < core->config.max_streams / 2)

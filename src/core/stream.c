@@ -130,6 +130,27 @@ void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *)) {
         rebuild(&streams->slots, &streams->mask, streams->mask + 1);
 }
 
+void wc_streams_drop_comm(wc_streams *streams, wc_channels *channels, const wc_comm *comm) {
+    WC_EACH(streams, wc_stream, s) {
+        if (s->comm != comm)
+            continue;
+        streams->slots[s_i] = NULL;
+        streams->count--;
+        free(s);
+    }
+    WC_EACH(channels, wc_channel, c) {
+        if (c->comm != comm)
+            continue;
+        channels->slots[c_i] = NULL;
+        channels->count--;
+        free(c);
+    }
+    if (streams->slots)
+        rebuild(&streams->slots, &streams->mask, streams->mask + 1);
+    if (channels->slots)
+        rebuild(&channels->slots, &channels->mask, channels->mask + 1);
+}
+
 static void free_slots(void **slots, size_t mask) {
     for (size_t i = 0; slots && i <= mask; i++)
         free(slots[i]);

@@ -87,6 +87,9 @@ wc_channel *wc_channel_get(wc_channels *channels, wc_comm *comm, int peer);
  * channel. */
 void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *));
 
+/* All of one communicator. The channels go with the streams of their direction. */
+void wc_streams_drop_comm(wc_streams *streams, wc_channels *channels, const wc_comm *comm);
+
 /* Nine is odd, so that small numbers of peers and tags spread. */
 static inline wc_stream **wc_stream_slot(wc_comm *comm, wc_direction direction, int peer, int tag) {
     return &comm->cache[direction][((unsigned)peer * 9u + (unsigned)tag) & (WC_STREAM_CACHE - 1)];

@@ -183,12 +183,22 @@ WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], con
 
 /* ---- release ---- */
 
-/* Immediate programs: a marker to a rank that has freed the communicator would never be received.
- * So it is only hidden until every member has freed it, since from then on no marker is sent on it,
- * and until those of the attempt under way have been received. */
-static void hide(wc_mpi_comm *c) {
-    PMPI_Ibarrier(c->handle, &c->all_freed);
-    L.hidden++;
+static void free_comm(wc_mpi_comm *c) {
+    PMPI_Group_free(&c->group);
+    free(c->marker_receives);
+    free(c);
+}
+
+/* True when nothing refers to it any more: it is gone. Worth a try once after each attempt. */
+static bool forget(wc_mpi_comm *c) {
+    uint64_t attempts = L.core.finished + 1;
+    if (c->tried == attempts || wc_core_busy(&L.core) || wc_request_uses(c))
+        return false;
+    c->tried = attempts;
+    if (!wc_core_drop_comm(&L.core, &c->core))
+        return false;
+    free_comm(c);
+    return true;
 }
 
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
@@ -198,12 +208,16 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     wc_layer_touch();
     c->core.freed = true;
     L.last_comm = L.fast_comm = &wc_no_comm;
+    /* Immediate programs: a marker to a rank that has freed the communicator would never be
+     * received. So it is only hidden until every member has freed it, since from then on no marker
+     * is sent on it, and until those of the attempt under way have been received. */
     if (L.immediate) {
-        hide(c);
+        L.freed_comms++;
         *comm = MPI_COMM_NULL;
-        return MPI_SUCCESS;
+        return PMPI_Ibarrier(c->handle, &c->all_freed);
     }
     c->handle = MPI_COMM_NULL;
+    L.freed_comms += !forget(c);
     return native(comm);
 }
 
@@ -213,16 +227,6 @@ WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) {
 
 WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) {
     return release(comm, PMPI_Comm_disconnect);
-}
-
-static void free_hidden(wc_mpi_comm *c) {
-    PMPI_Comm_free(&c->handle);
-    c->handle = MPI_COMM_NULL;
-    L.hidden--;
-}
-
-static bool is_hidden(const wc_mpi_comm *c) {
-    return c->core.freed && c->handle != MPI_COMM_NULL;
 }
 
 static bool is_needed(wc_mpi_comm *c) {
@@ -237,21 +241,26 @@ static bool is_needed(wc_mpi_comm *c) {
            wc_request_uses(c);
 }
 
-void wc_comm_free_hidden(void) {
-    for (wc_comm *core = L.core.comms; core && L.hidden; core = core->next) {
+void wc_comm_tidy(void) {
+    for (wc_comm *core = L.core.comms, *next; core && L.freed_comms; core = next) {
         wc_mpi_comm *c = wc_comm_from_core(core);
-        if (is_hidden(c) && !is_needed(c))
-            free_hidden(c);
+        next = core->next;
+        if (!core->freed)
+            continue;
+        if (c->handle != MPI_COMM_NULL && !is_needed(c)) {
+            PMPI_Comm_free(&c->handle);
+            c->handle = MPI_COMM_NULL;
+        }
+        if (c->handle == MPI_COMM_NULL)
+            L.freed_comms -= forget(c);
     }
 }
 
 void wc_comm_free_all(void) {
-    wc_comm_free_hidden(); /* one that another member has not freed stays with MPI */
+    wc_comm_tidy(); /* one that another member has not freed stays with MPI */
     while (L.core.comms) {
         wc_mpi_comm *c = wc_comm_from_core(L.core.comms);
         L.core.comms = c->core.next;
-        PMPI_Group_free(&c->group);
-        free(c->marker_receives);
-        free(c);
+        free_comm(c);
     }
 }

@@ -102,6 +102,8 @@ void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64
 
 static void take_counts(const wire_counts *wire) {
     wc_mpi_comm *c = wc_comm_by_uid(wire->comm_uid);
+    if (!c && wire->freed)
+        return; /* here it is forgotten already: all that was sent on it has been received */
     if (!c) {
         wc_core_void(&L.core, WC_REASON_FREED_COMM, -1, -1, NULL);
         return;

@@ -53,6 +53,7 @@ typedef struct wc_mpi_comm {
     size_t marker_count;
     MPI_Request all_freed; /* a barrier that each member enters where it frees it */
     bool all_have_freed;
+    uint64_t tried;        /* to forget it after so many attempts, and one */
     uint64_t last_attempt; /* that may have sent markers on it, once all have freed it */
 } wc_mpi_comm;
 
@@ -102,7 +103,7 @@ typedef struct wc_layer {
     wc_core core;
 
     size_t detached;
-    size_t hidden;      /* communicators that the application has freed and MPI has not */
+    size_t freed_comms; /* communicators that the application has freed, and this layer has not */
     wc_request *inside; /* of the blocking call in progress */
     uint64_t next_tick; /* in ticks of wc_layer_clock */
     bool in_progress;
@@ -189,7 +190,7 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
 bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
-void wc_comm_free_hidden(void);           /* those that nobody needs any more */
+void wc_comm_tidy(void);                  /* what is left of freed ones goes, if nothing needs it */
 void wc_comm_free_all(void);
 
 static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {

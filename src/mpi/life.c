@@ -69,8 +69,8 @@ void wc_layer_progress(void) {
     L.hooks.tick(now); /* first: its requests are as old as those that others tell of */
     wc_control_poll();
     wc_core_progress(&L.core, now);
-    if (L.hidden)
-        wc_comm_free_hidden();
+    if (L.freed_comms)
+        wc_comm_tidy();
     schedule_tick(now);
     L.in_progress = false;
     wc_layer_update();
