@@ -12,7 +12,8 @@ typedef struct keyed {
     int peer, tag;
 } keyed;
 
-static wc_stream no_stream = {.tag = INT_MIN};
+/* Never written: it matches nothing. */
+static const wc_stream no_stream = {.tag = INT_MIN};
 
 void *wc_core_alloc(size_t bytes) {
     return wc_core_grow(NULL, bytes);
@@ -103,7 +104,7 @@ void wc_streams_init(wc_streams *streams, wc_direction direction) {
 void wc_streams_forget(wc_comm *comm) {
     for (int d = 0; d < WC_DIRECTIONS; d++)
         for (int i = 0; i < WC_STREAM_CACHE; i++)
-            comm->cache[d][i] = &no_stream;
+            comm->cache[d][i] = (wc_stream *)&no_stream;
 }
 
 static void unlink_stream(wc_stream *s) {
@@ -119,7 +120,7 @@ void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *)) {
             unlink_stream(s);
             wc_stream **seen = wc_stream_slot(s->comm, streams->direction, s->peer, s->tag);
             if (*seen == s)
-                *seen = &no_stream;
+                *seen = (wc_stream *)&no_stream;
             s->channel->settled += s->handed;
             streams->slots[s_i] = NULL;
             streams->count--;
