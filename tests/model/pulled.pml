@@ -12,7 +12,7 @@
  *   ONETAG   no second tag
  *   COUNTERS a cut in which the counters disagree is void
  * and the sabotages NO_ARM, NO_LAZY, NO_DROP, OLDEST_FIRST, NO_MARKER_RECEIVES, SOFT_BARRIER, NO_B, EARLY_HELD,
- * REPOST_REVERSED, NO_CLOCK, NO_ORDER_VOID, NO_HELD_VOID.
+ * REPOST_REVERSED, NO_CLOCK, NO_ORDER_VOID, NO_HELD_VOID. STRICT: the order of tags counts after a restart, too.
  */
 #ifndef N
 #define N 2
@@ -168,7 +168,7 @@ inline add_cut(r_, m) {
 /* ---- matching ---- */
 
 /* After a restart the order of tags may be another one, see README.md; that of each stream is kept. */
-#if defined(RESTART) && NB > 0
+#if defined(RESTART) && NB > 0 && !defined(STRICT)
 #define LOOSE(r_, m) (restarted && (tags[SRC(m) * N + (r_)] >> k & 1) != TAG(m))
 #else
 #define LOOSE(r_, m) false
