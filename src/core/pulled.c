@@ -500,12 +500,17 @@ static bool may_have_matched(wc_recv *const *matched, size_t n, const wc_comm *c
     return false;
 }
 
+/* Has the marker of its channel not come yet? */
+static bool may_be_in_cut(wc_core *core, const wc_recv *r) {
+    return r->source == WC_ANY || !wc_channel_get(&core->in, r->comm, r->source)->closed;
+}
+
 /* After the record, what MPI matched meanwhile on a channel that is still open may be in flight. */
 static void log_matched(wc_core *core, wc_recv *r) {
     if (r->judged)
         return;
     r->judged = true;
-    bool open = r->source == WC_ANY || !wc_channel_get(&core->in, r->comm, r->source)->closed;
+    bool open = may_be_in_cut(core, r);
     r->tentative = true;
     r->cut_order = PULLED_ORDER + core->pulled++;
     if (!open)
@@ -524,11 +529,15 @@ static void log_matched(wc_core *core, wc_recv *r) {
     wc_message_drop(m);
 }
 
-/* Pulls what a channel has brought; true if there was something. */
+/* Pulls what a channel, or all of a communicator, has brought; true if there were messages. */
 static bool pull_channel(wc_core *core, const wc_comm *comm, int source) {
     bool any = false;
     wc_pulled p;
     while (core->port.pull(core->port.context, comm, source, &p)) {
+        if (p.marker) {
+            take_marker(core, comm, p.source);
+            continue;
+        }
         take_message(core, comm, &p);
         any = true;
     }
@@ -549,16 +558,49 @@ static void take_markers_met(wc_core *core, wc_comm *comm, wc_recv *const *match
     free(sources);
 }
 
+/* What MPI matched meanwhile on a channel whose marker had come before the call is from behind that
+ * marker: it would have been held. */
+static void void_held_matched(wc_core *core, wc_recv *const *matched, size_t n) {
+    WC_EACH(&core->in, wc_channel, c) {
+        if (c->closed && may_have_matched(matched, n, c->comm, c->peer))
+            wc_core_void(core, WC_REASON_HELD, c->peer, -1, NULL);
+    }
+}
+
+/* True if there is something else on the channels of this receive that MPI has matched or has. */
+static bool has_company(wc_core *core, wc_recv *const *matched, size_t n, const wc_recv *r) {
+    for (size_t i = 0; i < n; i++)
+        if (matched[i] != r && matched[i]->tag != r->tag && matched[i]->comm == r->comm &&
+            (matched[i]->source == WC_ANY || r->source == WC_ANY ||
+             matched[i]->source == r->source))
+            return true;
+    return pull_channel(core, r->comm, r->source);
+}
+
+/* A receive of one tag leaves open whether what it got was sent before or after the messages of other
+ * tags: in the cut they must stand in order, for receives of any tag after a restart. */
+static void void_unordered(wc_core *core, wc_recv *const *matched, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (matched[i]->tag != WC_ANY && may_be_in_cut(core, matched[i]) &&
+            has_company(core, matched, n, matched[i]))
+            wc_core_void(core, WC_REASON_ORDER_UNKNOWN, matched[i]->source, matched[i]->tag, NULL);
+}
+
 void wc_core_native_end(wc_core *core) {
     if (!core->outside)
         return;
     core->outside = false;
     wc_recv **matched = NULL;
     size_t n = take_back_all(core, &matched);
+    if (!has_recorded(core))
+        void_held_matched(core, matched, n);
     for (wc_comm *comm = core->comms; comm; comm = comm->next)
         take_markers_met(core, comm, matched, n);
-    for (size_t i = 0; i < n && has_recorded(core) && core->logging; i++)
-        log_matched(core, matched[i]);
+    if (has_recorded(core) && core->logging) {
+        for (size_t i = 0; i < n; i++)
+            log_matched(core, matched[i]);
+        void_unordered(core, matched, n);
+    }
     free(matched);
 }
 

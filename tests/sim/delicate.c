@@ -9,13 +9,17 @@ static int partner(void) {
     return other < J.ranks ? other : me->rank; /* the odd one out is its own */
 }
 
+static void post_tag(sim_slot *slot, int source, int tag) {
+    sim_slot_set(slot, 0, source, tag);
+    sim_slot_post(slot);
+}
+
 /* Two ranks send to each other's posted receives, and neither send ends before its receive. */
 static void crossing(void) {
     for (; me->state.step < ROUNDS; me->state.step++) {
         sim_safepoint();
         sim_slot slot;
-        sim_slot_set(&slot, 0, partner(), 0);
-        sim_slot_post(&slot);
+        post_tag(&slot, partner(), 0);
         sim_send(0, partner(), 0, 0, 0);
         MPI_Wait(&slot.request, &slot.status);
         sim_slot_got(&slot);
@@ -29,8 +33,7 @@ static void wait_behind_barrier(void) {
         sim_slot slot;
         bool receives = (me->rank + me->state.step) % 2 && partner() != me->rank;
         if (receives) {
-            sim_slot_set(&slot, 0, partner(), 1);
-            sim_slot_post(&slot);
+            post_tag(&slot, partner(), 1);
         } else if (partner() != me->rank) {
             sim_send(0, partner(), 1, 0, 0);
         }
@@ -39,6 +42,50 @@ static void wait_behind_barrier(void) {
             MPI_Wait(&slot.request, &slot.status);
             sim_slot_got(&slot);
         }
+    }
+}
+
+/* One half of the ranks meets in a barrier, with receives open for what the other half sends. */
+static void half_barrier(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_slot slot;
+        sim_safepoint();
+        post_tag(&slot, partner(), MPI_ANY_TAG);
+        if ((me->state.step + me->rank) % 2)
+            MPI_Barrier(me->comms[2]);
+        sim_send(0, partner(), me->state.step % SIM_TAGS, 0, 0);
+        MPI_Wait(&slot.request, &slot.status);
+        sim_slot_got(&slot);
+        if ((me->state.step + me->rank) % 2 == 0)
+            MPI_Barrier(me->comms[2]);
+    }
+}
+
+/* Two messages are there after a barrier that their sender takes no part in, and which is received first
+ * is the receiver's choice: by the second's tag, or in order. */
+static void two_tags(void) {
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_slot slots[2];
+        sim_payload out[2];
+        MPI_Request sends[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        bool chosen = sim_choose(2), receives = me->rank % 2;
+        sim_safepoint();
+        if (receives && chosen)
+            post_tag(&slots[0], partner(), 1);
+        for (int tag = 0; tag < 2 && !receives && partner() != me->rank; tag++) {
+            sim_compose(&out[tag], 0, partner(), tag, 0, 0);
+            sends[tag] = sim_isend(&out[tag], false);
+        }
+        MPI_Barrier(me->comms[2]);
+        if (receives && chosen) {
+            MPI_Wait(&slots[0].request, &slots[0].status);
+            sim_slot_got(&slots[0]);
+        }
+        for (int i = chosen; i < 2 && receives; i++) {
+            sim_slot_set(&slots[i], 0, partner(), MPI_ANY_TAG);
+            sim_slot_receive(&slots[i]);
+        }
+        MPI_Waitall(2, sends, MPI_STATUSES_IGNORE);
     }
 }
 
@@ -51,8 +98,7 @@ static void three_receives(void) {
         sim_safepoint();
         int first = (int)sim_choose(3);
         for (int i = 0; i < 3; i++) {
-            sim_slot_set(&slots[i], 0, partner(), i == 2 ? MPI_ANY_TAG : i);
-            sim_slot_post(&slots[i]);
+            post_tag(&slots[i], partner(), i == 2 ? MPI_ANY_TAG : i);
         }
         for (int i = 0; i < 3; i++) {
             sim_compose(&out[i], 0, partner(), (first + i) % 3, 0, 0);
@@ -101,11 +147,6 @@ static void sparse(void) {
     }
 }
 
-static void post_for(sim_slot *slot, int source) {
-    sim_slot_set(slot, 0, source, 0);
-    sim_slot_post(slot);
-}
-
 /* Every third safe point finds a receive open that only this process knows of: it can't be restarted from
  * there. */
 static void posts_ahead(void) {
@@ -113,7 +154,7 @@ static void posts_ahead(void) {
     for (; me->state.step < ROUNDS; me->state.step++) {
         sim_safepoint();
         if (me->state.step % 3 || me->state.step == 0)
-            post_for(slot, partner());
+            post_tag(slot, partner(), 0);
         sim_payload out;
         sim_compose(&out, 0, partner(), 0, 0, 0);
         MPI_Request send = sim_isend(&out, false);
@@ -121,7 +162,7 @@ static void posts_ahead(void) {
         sim_slot_got(slot);
         MPI_Wait(&send, MPI_STATUS_IGNORE);
         if (me->state.step % 3 == 2 && me->state.step + 1 < ROUNDS)
-            post_for(slot, partner());
+            post_tag(slot, partner(), 0);
     }
 }
 
@@ -181,8 +222,7 @@ static void ask(void) {
         int flag = 0;
         bool polls = sim_hash(J.options.seed, me->state.rounds, 4) % 2;
         sim_safepoint();
-        sim_slot_set(&slot, 0, 0, REPLY);
-        sim_slot_post(&slot);
+        post_tag(&slot, 0, REPLY);
         sim_send(0, 0, REQUEST, me->state.rounds, 0);
         for (int i = 0; i < 20 && polls && !flag; i++) {
             MPI_Test(&slot.request, &flag, &slot.status);
@@ -227,6 +267,8 @@ const sim_program sim_programs[] = {
     {"crossing", true, false, crossing},
     {"crossing, aligned", false, false, crossing},
     {"wait behind a barrier", true, false, wait_behind_barrier},
+    {"half a barrier", true, false, half_barrier},
+    {"two tags", true, false, two_tags},
     {"three receives", true, false, three_receives},
     {"three receives, aligned", false, false, three_receives},
     {"posts ahead, aligned", false, false, posts_ahead},

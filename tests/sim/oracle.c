@@ -122,26 +122,28 @@ void sim_oracle_got(const sim_payload *p, const MPI_Status *status, uint64_t ord
 
 typedef struct in_channel {
     uint8_t bits[SIM_MESSAGES / 8];
-    uint32_t next[SIM_TAGS + 64]; /* lowest number that may come next, by tag */
+    uint32_t next[SIM_TAGS + 64], any; /* lowest number that may come next, by tag */
 } in_channel;
 
 static void judge_flying(const cut *c, in_channel *in, uint32_t comm, uint32_t s, int d) {
+    /* Pulled cuts know in which order messages of different tags were sent; counted ones don't. */
+    bool strictly = J.immediate && !J.open;
     for (size_t i = 0; i < c->count[d]; i++) {
         const sim_payload *p = &c->messages[d][i].payload;
         if (p->channel != comm || p->source != s)
             continue;
         if (bit(in->bits, p->sequence))
             sim_problem("cut: message %u from %u to %d is in flight twice", p->sequence, s, d);
-        if (p->sequence < in->next[p->tag])
+        if (p->sequence < in->next[p->tag] || (strictly && p->sequence < in->any))
             sim_problem("cut: message %u from %u to %d is out of order", p->sequence, s, d);
-        in->next[p->tag] = p->sequence + 1;
+        in->next[p->tag] = in->any = p->sequence + 1;
         in->bits[p->sequence / 8] |= (uint8_t)(1 << p->sequence % 8);
     }
 }
 
 static void judge_channel(const cut *c, uint32_t comm, uint32_t s, int d) {
     uint32_t before = c->state[s].sent[comm][d];
-    in_channel in = {{0}, {0}};
+    in_channel in = {{0}, {0}, 0};
     judge_flying(c, &in, comm, s, d);
     for (uint32_t n = 0; n < SIM_MESSAGES; n++) {
         bool sent = n < before, got = bit(c->state[d].got[comm][s], n), flies = bit(in.bits, n);

@@ -207,7 +207,7 @@ static void point_3_vector_clocks_agree(void **state) {
 
 static void point_4_restart_delivers_the_channels_first(void **state) {
     (void)state;
-    totals t = run_seeds(501, 300);
+    totals t = run_seeds(501, 600);
     assert_true(t.restored > 100);
 }
 

@@ -17,7 +17,8 @@ static MPI_Status empty_status(void) {
 static void fill(MPI_Request r) {
     const sim_packet *p = r->packet;
     size_t bytes = p->bytes < r->room ? p->bytes : r->room;
-    memcpy(r->buffer, p->data, bytes);
+    if (bytes)
+        memcpy(r->buffer, p->data, bytes);
     r->status = (MPI_Status){.MPI_SOURCE = p->source,
                              .MPI_TAG = p->tag,
                              .MPI_ERROR = p->bytes > r->room ? MPI_ERR_TRUNCATE : MPI_SUCCESS,
