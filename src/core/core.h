@@ -160,6 +160,7 @@ struct wc_core {
     bool armed;
     bool recordable; /* nothing but the call in progress has come since the safe point */
     bool probing;    /* a probe looks for a message */
+    bool early;      /* a marker came before the agreement's result */
     bool outside;    /* inside a call that blocks in MPI: the queue is native */
     unsigned polls;  /* fruitless, while messages are held */
     wc_recv *soft, **soft_end;

@@ -199,13 +199,19 @@ static void agreed(wc_core *core, const wc_vote *result) {
     core->initiator = result->initiator;
     core->agreed_step = result->step;
     set_state(core, WC_STATE_AGREED);
-    /* The next lookahead: one and a half times what this agreement took, so that it arrives in
-     * time. */
-    int64_t took = core->step - core->asked_step;
-    if (core->lookahead < took + took / 2 + 2)
-        core->lookahead = took + took / 2 + 2;
-    else if (core->lookahead > 2 * took + 4)
-        core->lookahead -= (core->lookahead - took) / 4;
+    core->vote.took = core->step - core->asked_step;
+}
+
+/* One and a half times what the agreement took those who entered it last: they have the highest
+ * steps, so K counts from theirs. Doubled after a miss, whoever missed it. */
+static void learn_lookahead(wc_core *core, const wc_vote *result) {
+    int64_t wanted = result->took + result->took / 2 + 2;
+    if (result->void_rank >= 0 && result->reason == WC_REASON_LATE)
+        wanted = 2 * core->lookahead > wanted ? 2 * core->lookahead : wanted;
+    if (core->lookahead < wanted)
+        core->lookahead = wanted;
+    else
+        core->lookahead -= (core->lookahead - wanted) / 4;
 }
 
 /* ---- record ---- */
@@ -335,10 +341,8 @@ static void record_if_due(wc_core *core) {
         wc_core_void(core, WC_REASON_ENDING, -1, -1, NULL);
     else if (!record_is_due(core))
         return;
-    else if (!core->config.immediate && core->step > core->agreed_step) {
-        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL);
-        core->lookahead = 2 * core->lookahead + 2;
-    }
+    else if (!core->config.immediate && core->step > core->agreed_step)
+        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL); /* `agreed` has raised the lookahead */
     if (core->vote.void_rank >= 0)
         wc_frame_record(core);
     else
@@ -348,6 +352,7 @@ static void record_if_due(wc_core *core) {
 /* ---- A, B, commit ---- */
 
 static void all_recorded(wc_core *core, const wc_vote *result) {
+    learn_lookahead(core, result);
     if (result->sum && result->void_rank < 0)
         wc_core_void(core, WC_REASON_COLLECTIVES_DIFFER, -1, -1, NULL);
     /* From here on all ranks know the same: what A found void no rank writes. */

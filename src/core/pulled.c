@@ -156,15 +156,23 @@ static void take_message(wc_core *core, const wc_comm *comm, const wc_pulled *p)
     wc_message_drop(m);
 }
 
+/* A marker that comes before this rank knows the agreement's result: its sender does, so all are
+ * armed. What is behind it stays in MPI until this rank can record. */
 static void take_marker(wc_core *core, const wc_comm *comm, int source) {
     wc_channel_get(&core->in, (wc_comm *)comm, source)->closed = true;
+    core->early = core->early || core->state == WC_STATE_AGREEING;
+}
+
+static bool record_comes_first(const wc_core *core) {
+    return core->early && (core->state == WC_STATE_AGREEING ||
+                           (core->state == WC_STATE_AGREED && core->recordable));
 }
 
 /* Pulls what has arrived, above a limit only what may be waited for. Stops at a marker that calls for the record: what comes behind it is then
  * pulled after it. */
 static void pull(wc_core *core) {
     wc_pulled p;
-    for (wc_comm *comm = core->comms; comm; comm = comm->next) {
+    for (wc_comm *comm = core->comms; comm && !record_comes_first(core); comm = comm->next) {
         while ((core->soft || core->probing || core->stashed < core->config.max_stash) &&
                core->port.pull(core->port.context, comm, WC_ANY, &p)) {
             if (!p.marker) {
@@ -172,7 +180,7 @@ static void pull(wc_core *core) {
                 continue;
             }
             take_marker(core, comm, p.source);
-            if (core->state == WC_STATE_AGREED && core->recordable)
+            if (record_comes_first(core) || (core->state == WC_STATE_AGREED && core->recordable))
                 return;
         }
     }
@@ -225,6 +233,7 @@ static size_t take_back_all(wc_core *core, wc_recv ***matched) {
 void wc_pulled_arm(wc_core *core) {
     wc_recv **matched = NULL;
     core->armed = true;
+    core->early = false;
     core->polls = 0;
     if (!core->config.break_take_back && !core->outside) {
         take_back_all(core, &matched);

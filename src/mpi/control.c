@@ -62,7 +62,12 @@ void wc_control_close(void) {
     wc_port_forget_markers();
 }
 
-/* ---- requests, along a binary tree ---- */
+/* ---- requests, along a tree ---- */
+
+/* Each level waits until a rank looks: for a safe point, or some time. So the tree is flat. */
+#ifndef WC_FANOUT
+#define WC_FANOUT 32
+#endif
 
 static void send_request(int to, uint64_t attempt) {
     uint64_t *number = wc_core_alloc(sizeof *number);
@@ -75,11 +80,13 @@ static void send_request(int to, uint64_t attempt) {
 
 void wc_control_spread(void *context, uint64_t attempt, int except) {
     (void)context;
-    int rank = L.core.config.rank, ranks = L.core.config.ranks;
-    int neighbours[3] = {rank > 0 ? (rank - 1) / 2 : -1, 2 * rank + 1, 2 * rank + 2};
-    for (int i = 0; i < 3; i++)
-        if (neighbours[i] >= 0 && neighbours[i] < ranks && neighbours[i] != except)
-            send_request(neighbours[i], attempt);
+    int64_t rank = L.core.config.rank, first = rank * WC_FANOUT + 1;
+    int parent = rank > 0 ? (int)((rank - 1) / WC_FANOUT) : -1;
+    if (parent >= 0 && parent != except)
+        send_request(parent, attempt);
+    for (int64_t child = first; child < first + WC_FANOUT && child < L.core.config.ranks; child++)
+        if (child != except)
+            send_request((int)child, attempt);
 }
 
 /* ---- counts ---- */
