@@ -17,11 +17,11 @@ static uint32_t kept_channels(void) {
     return S.options.bundle ? 1 : S.shape.degree;
 }
 
-static uint32_t in_degree(const scale_rank *r) {
+static uint32_t in_degree(uint32_t rank) {
     uint32_t n = S.shape.degree;
     if (S.shape.kind == SHAPE_LINE)
-        n = (scale_shape_in(&S.shape, r->rank, 0) != NO_RANK) +
-            (scale_shape_in(&S.shape, r->rank, 1) != NO_RANK);
+        n -= (scale_shape_in(&S.shape, rank, 0) == NO_RANK) +
+             (scale_shape_in(&S.shape, rank, 1) == NO_RANK);
     return n;
 }
 
@@ -66,15 +66,16 @@ static void hand_over(scale_rank *r) {
 /* The messages of the step waited for have come, or their times are known: goes on after the last.
  */
 static void finish_step(scale_rank *r) {
-    uint32_t awaited = (r->step - S.options.lag) % SLOTS, n = in_degree(r);
+    uint32_t awaited = (r->step - S.options.lag) % SLOTS, n = in_degree(r->rank);
+    scale_arrivals *a = &S.arrivals[r->rank];
     int64_t end = r->cpu;
     if (r->step >= S.options.lag) {
-        if (r->came[awaited] < n)
+        if (a->count[awaited] < n)
             return;
-        r->came[awaited] = 0;
-        end = r->latest[awaited] > end ? r->latest[awaited] : end;
+        end = a->latest[awaited] > end ? a->latest[awaited] : end;
         end += (int64_t)(n * S.options.machine.overhead);
-        r->latest[awaited] = 0;
+        a->count[awaited] = 0;
+        a->latest[awaited] = 0;
     }
     r->waiting = false;
     r->step++;
@@ -86,22 +87,22 @@ static void send_all(scale_rank *r) {
     const scale_machine *m = &S.options.machine;
     double transfer = m->gap_per_byte * S.options.bytes;
     int64_t gap = (int64_t)(m->gap > transfer ? m->gap : transfer);
-    uint32_t slot = r->step % SLOTS;
+    uint32_t slot = r->step % SLOTS, outs[MASK_BITS];
+    scale_shape_outs(&S.shape, r->rank, outs);
     for (uint32_t k = 0; k < S.shape.degree; k++) {
-        uint32_t to = scale_shape_out(&S.shape, r->rank, k);
-        if (to == NO_RANK)
+        if (outs[k] == NO_RANK)
             continue;
         r->cpu += (int64_t)m->overhead;
         int64_t leaves = r->cpu > r->nic ? r->cpu : r->nic;
         r->nic = leaves + gap;
-        scale_rank *peer = &S.at[to];
+        scale_arrivals *a = &S.arrivals[outs[k]];
         int64_t comes = leaves + (int64_t)(m->latency + transfer);
-        if (comes > peer->latest[slot])
-            peer->latest[slot] = comes;
-        peer->came[slot]++;
-        r->used |= 1u << k % MASK_BITS;
-        if (peer->waiting)
-            finish_step(peer);
+        if (comes > a->latest[slot])
+            a->latest[slot] = comes;
+        r->used |= 1u << k;
+        /* Only the last one can end the wait. */
+        if (++a->count[slot] == in_degree(outs[k]) && S.at[outs[k]].waiting)
+            finish_step(&S.at[outs[k]]);
     }
 }
 

@@ -19,7 +19,7 @@ typedef struct arguments {
     bool json;
 } arguments;
 
-enum { FANOUT = 256, INITIATOR, PROGRESS, JITTER, BYTES, LAG, BUNDLE, MEMORY, SEED };
+enum { FANOUT = 256, INITIATOR, PROGRESS, JITTER, BYTES, LAG, BUNDLE, MEMORY, SEED, LOOKAHEAD };
 
 static const struct argp_option argp_options[] = {
     {"machine", 'm', "FILE", 0, "Parameters of the machine (JSON)", 0},
@@ -33,6 +33,8 @@ static const struct argp_option argp_options[] = {
     {"lag", LAG, "N", 0, "Aligned: messages are received so many steps later (0)", 0},
     {"fanout", FANOUT, "N", 0, "Children in the tree of requests (2)", 0},
     {"initiator", INITIATOR, "RANK", 0, "Rank that asks (0)", 0},
+    {"lookahead", LOOKAHEAD, "STEPS", 0,
+     "Aligned: the core has learned that already, and is measured at once", 0},
     {"seed", SEED, "N", 0, "Seed (1)", 0},
     {"bundle", BUNDLE, "N", 0,
      "Aligned, N ranks and more: one entry of the core's tables for all channels of a rank", 0},
@@ -77,6 +79,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return number >= 1 ? 0 : EINVAL;
     case INITIATOR:
         o->initiator = (uint32_t)number;
+        return 0;
+    case LOOKAHEAD:
+        o->lookahead = (int64_t)number;
         return 0;
     case SEED:
         o->seed = (uint64_t)number;

@@ -61,7 +61,7 @@ void scale_finished(scale_rank *r, const wc_vote *outcome) {
         S.result->first = (double)(r->cpu - S.first_request);
         want_attempt(r->cpu + (int64_t)(WARM_UP * S.options.step));
     }
-    S.over = S.commits == 2;
+    S.over = S.commits == 2 || S.options.lookahead;
 }
 
 /* ---- ranks ---- */
@@ -95,6 +95,8 @@ static void open_rank(uint32_t rank) {
     r->comm = (wc_comm){.uid = 1, .rank = (int)rank, .size = (int)o->ranks};
     wc_core_init(&r->core, &port, &config);
     wc_core_add_comm(&r->core, &r->comm);
+    if (o->lookahead)
+        r->core.lookahead = o->lookahead;
     open_channels(r);
     r->core.wanting = true;
     r->next_tick = scale_choose(r, (uint32_t)o->machine.tick + 1);
@@ -111,6 +113,7 @@ static void open_job(const scale_options *options) {
     scale_events_open(2 * period);
     S.request_at = WARM_UP * period;
     S.at = wc_core_alloc(options->ranks * sizeof *S.at);
+    S.arrivals = wc_core_alloc(options->ranks * sizeof *S.arrivals);
     for (uint32_t i = 0; i < options->ranks; i++) {
         size_t before = mallinfo2().uordblks;
         open_rank(i);
@@ -144,6 +147,7 @@ static void close_job(void) {
         wc_core_free(&r->core);
     }
     free(S.at);
+    free(S.arrivals);
     scale_events_close();
 }
 
@@ -196,7 +200,9 @@ void scale_run_one(const scale_options *options, scale_result *result) {
                              .ranks = options->ranks,
                              .exact = true};
     mallopt(M_MMAP_THRESHOLD, 1 << 20); /* what is counted with mallinfo2 is small */
-    if (!scale_shape_make(&S.shape, options->program->shape, options->ranks, options->seed)) {
+    bool fits = scale_shape_make(&S.shape, options->program->shape, options->ranks, options->seed);
+    /* The channels that tokens have used are a mask. */
+    if (!fits || (options->program->tokens && S.shape.degree > MASK_BITS)) {
         result->kept = "no such shape";
         return;
     }

@@ -96,6 +96,8 @@ typedef struct scale_shape {
 /* False: there is no such shape for so many ranks. */
 bool scale_shape_make(scale_shape *shape, scale_shape_kind kind, uint32_t ranks, uint64_t seed);
 uint32_t scale_shape_out(const scale_shape *shape, uint32_t rank, uint32_t k); /* NO_RANK: none */
+/* All at once, for degrees up to MASK_BITS. */
+void scale_shape_outs(const scale_shape *shape, uint32_t rank, uint32_t *outs);
 uint32_t scale_shape_in(const scale_shape *shape, uint32_t rank, uint32_t k);
 /* Receivers among the channels of the mask: two may have the same. */
 uint32_t scale_shape_receivers(const scale_shape *shape, uint32_t rank, uint32_t mask);
@@ -109,6 +111,12 @@ typedef struct scale_collective {
     bool entered, done;
 } scale_collective;
 
+/* Of one rank in an aligned program, apart from the rest: neighbours' are written all the time. */
+typedef struct scale_arrivals {
+    int64_t latest[SLOTS]; /* when the last of a step's messages comes */
+    uint32_t count[SLOTS]; /* of those that have been sent */
+} scale_arrivals;
+
 typedef struct scale_rank {
     wc_core core;
     wc_comm comm;
@@ -117,8 +125,7 @@ typedef struct scale_rank {
     int64_t heard, armed, recorded; /* of this attempt; 0: not yet */
     int64_t took[3];                /* heard to armed, recorded, closed, of the last one */
     int64_t stopped_at;             /* blocking */
-    int64_t latest[SLOTS];          /* aligned: last arrival of a step's messages */
-    uint32_t came[SLOTS];           /* messages of a step that have come, or will by then */
+    uint32_t came[SLOTS];           /* immediate: messages of a step that have come */
     scale_list pending, control, unexpected;
     scale_collective collectives[WC_PHASES];
     uint64_t order, random;
@@ -210,6 +217,7 @@ typedef struct scale_options {
     double jitter;
     uint32_t bytes, lag; /* of a message; aligned: steps between a send and its receive */
     bool bundle;         /* aligned: one entry in the core's tables for all channels of a rank */
+    int64_t lookahead;   /* of the core at the start; 0: its own. Then one commit is enough */
     bool quiet;          /* no program: ranks wait inside MPI */
 } scale_options;
 
@@ -237,6 +245,7 @@ typedef struct scale_run {
     scale_options options;
     scale_shape shape;
     scale_rank *at;
+    scale_arrivals *arrivals;
     int64_t now, request_at, requested_at, first_request;
     bool wanted, over, gave_up;
     wc_vote votes[WC_PHASES]; /* so far, of the reduction under way */

@@ -91,6 +91,26 @@ uint32_t scale_shape_out(const scale_shape *shape, uint32_t rank, uint32_t k) {
     }
 }
 
+void scale_shape_outs(const scale_shape *shape, uint32_t rank, uint32_t *outs) {
+    if (shape->kind != SHAPE_STENCIL) {
+        for (uint32_t k = 0; k < shape->degree; k++)
+            outs[k] = scale_shape_out(shape, rank, k);
+        return;
+    }
+    const uint32_t *side = shape->side;
+    uint32_t near[3][3],
+        at[3] = {rank % side[0], rank / side[0] % side[1], rank / side[0] / side[1]};
+    uint32_t stride = 1;
+    for (int d = 0; d < 3; stride *= side[d], d++) {
+        near[d][0] = (at[d] ? at[d] - 1 : side[d] - 1) * stride;
+        near[d][1] = at[d] * stride;
+        near[d][2] = (at[d] + 1 < side[d] ? at[d] + 1 : 0) * stride;
+    }
+    for (int cell = 0; cell < 27; cell++)
+        if (cell != 13) /* the rank itself */
+            *outs++ = near[0][cell % 3] + near[1][cell / 3 % 3] + near[2][cell / 9];
+}
+
 uint32_t scale_shape_in(const scale_shape *shape, uint32_t rank, uint32_t k) {
     uint64_t n = shape->ranks;
     switch (shape->kind) {
@@ -107,7 +127,7 @@ uint32_t scale_shape_in(const scale_shape *shape, uint32_t rank, uint32_t k) {
 
 uint32_t scale_shape_receivers(const scale_shape *shape, uint32_t rank, uint32_t mask) {
     uint32_t seen[MASK_BITS], n = 0;
-    if (shape->kind == SHAPE_ALL)
+    if (shape->degree > MASK_BITS) /* programs in steps use all or none */
         return mask ? shape->degree : 0;
     for (uint32_t k = 0; k < shape->degree; k++) {
         uint32_t to = scale_shape_out(shape, rank, k), i = 0;
