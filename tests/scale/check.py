@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 FROM_LOG = 1.6  # steps are whole: the smallest run may be lucky
-LATE = 1        # attempts in which aligned ranks learn how long an agreement takes
+LATE = 1  # attempts in which aligned ranks learn how long an agreement takes
+BUNDLE = 0.1  # one entry for all channels of a rank may change times by so much
 
 
 def run(*more):
@@ -32,6 +33,7 @@ def main():
         check(row["ended"], f"{what}: no snapshot was committed")
         check(row["markers_are_channels"], f"{what}: markers are not the channels used: {row['per_rank']}")
         check(row["per_rank"]["markers"] == row["per_rank"]["channels"] > 0, f"{what}: {row['per_rank']}")
+        check((row["per_rank"]["cut_bytes"] > 0) == ("--lag" in sys.argv), f"{what}: channel state: {row['per_rank']}")
         check(row["voids"] <= LATE and row["voids_again"] == 0, f"{what}: {row['voids']} + {row['voids_again']} void")
     first = rows[0]
     for row in rows[1:]:
@@ -39,6 +41,9 @@ def main():
         log = math.log(row["ranks"]) / math.log(first["ranks"])
         check(growth <= FROM_LOG * log, f"from {first['ranks']} to {row['ranks']} ranks the time grew {growth:.2f} times, "
               f"log n {log:.2f} times")
+    for row, bundled in zip(rows, run("--method", "wavecut", "--bundle", "1")):
+        check(bundled["ended"] and abs(bundled["closed_ns"] / row["closed_ns"] - 1) < BUNDLE,
+              f"{row['ranks']} ranks, bundled: {bundled['closed_ns']} ns instead of {row['closed_ns']}")
     check(rows == run("--method", "wavecut"), "the same seed gave other numbers")
 
 

@@ -94,12 +94,15 @@ static void acknowledge(scale_rank *r, uint32_t to) {
 void scale_take_counts(scale_rank *r, const scale_node *message) {
     wc_tag_count count = {.tag = TAG, .count = message->value};
     uint32_t source = message->from;
-    acknowledge(r, message->from);
-    if (S.options.bundle) { /* the last one stands for all */
+    acknowledge(r, source);
+    if (S.options.bundle) { /* the first channel's, when all have come */
+        uint32_t first = scale_shape_in(&S.shape, r->rank, 0);
+        r->bundle_value = source == first ? message->value : r->bundle_value;
         if (++r->bundled < S.shape.degree)
             return;
         r->bundled = 0;
-        source = scale_shape_in(&S.shape, r->rank, 0);
+        source = first;
+        count.count = r->bundle_value;
     }
     wc_core_counts(&r->core, &r->comm, (int)source, &count, 1);
 }

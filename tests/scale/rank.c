@@ -108,6 +108,8 @@ void scale_look(scale_rank *r) {
         scale_begin_attempt(r);
     take_control(r);
     S.options.method->look(r);
+    if (S.options.program->immediate)
+        watch(r); /* these look again at once */
     r->next_tick = r->cpu + (int64_t)S.options.machine.tick;
 }
 

@@ -131,16 +131,17 @@ typedef struct scale_rank {
     uint64_t order, random;
     uint32_t rank, step;
     uint32_t counted_out, counted_in; /* steps that the core's counters have */
-    uint32_t markers_out, bundled;
-    uint32_t used;                 /* channels used since the last record, as a mask */
-    uint32_t markers;              /* of this record; textbook: received */
-    uint32_t got;                  /* the receive's message */
-    uint32_t sent, received;       /* immediate: messages so far */
-    uint8_t phase;                 /* of the program */
-    uint8_t stage, phase_of_drain; /* of the method, if it isn't the core */
-    bool inside;                   /* MPI: messages are handled as they come */
-    bool waiting;                  /* for a message, inside */
-    bool posted, ready;            /* the receive: unmatched at MPI; its data are here */
+    uint32_t markers_out;
+    uint32_t bundled, bundle_value; /* counts that have come, for all channels in one */
+    uint32_t used;                  /* channels used since the last record, as a mask */
+    uint32_t markers;               /* of this record; textbook: received */
+    uint32_t got;                   /* the receive's message */
+    uint32_t sent, received;        /* immediate: messages so far */
+    uint8_t phase;                  /* of the program */
+    uint8_t stage, phase_of_drain;  /* of the method, if it isn't the core */
+    bool inside;                    /* MPI: messages are handled as they come */
+    bool waiting;                   /* for a message, inside */
+    bool posted, ready;             /* the receive: unmatched at MPI; its data are here */
     bool look_due, durable_due, stopped, noted;
 } scale_rank;
 
