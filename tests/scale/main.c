@@ -117,7 +117,7 @@ static void run(const arguments *a, const scale_options *options) {
         return;
     scale_options o = *options;
     scale_result *row = &rows[row_count];
-    o.bundle = !o.quiet && !o.program->immediate && o.ranks >= a->bundle_from;
+    o.bundle = !o.program->immediate && o.ranks >= a->bundle_from;
     if (is_too_large(a, &o)) {
         *row = (scale_result){.program = o.program->name,
                               .method = o.method->name,

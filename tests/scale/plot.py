@@ -47,14 +47,14 @@ def draw_calibration(axes, rows):
 
 def main():
     *inputs, out = sys.argv[1:]
-    figure, axes = plt.subplots(figsize=(10, 7))
+    figure, axes = plt.subplots(figsize=(12, 7))
     draw_results(axes, read(inputs[0]))
     if len(inputs) > 1:
         draw_calibration(axes, read(inputs[1]))
     axes.set(xscale="log", yscale="log", xlabel="ranks", ylabel="request to close, ms",
              title="Points were run, lines without points are fitted")
     axes.grid(True, which="both", alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     figure.savefig(out, dpi=130)
 
