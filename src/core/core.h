@@ -150,7 +150,7 @@ struct wc_core {
     wc_comm *comms;
     wc_streams in_streams, out_streams;
     wc_channels in, out;
-    int64_t step, agreed_step, lookahead, asked_step;
+    int64_t step, agreed_step, lookahead;
     bool logging;                       /* hand-overs may belong to the cut */
     uint64_t logged;                    /* aligned: newest receive that was logged, by its order */
     struct wc_slot *slots, **slots_end; /* receives whose position waits for wildcards */

@@ -77,7 +77,6 @@ static void enter_agreement(wc_core *core) {
                        (core->config.immediate ? WC_VOTE_IMMEDIATE : WC_VOTE_ALIGNED);
     core->vote.initiator = core->asked ? core->config.rank : INT32_MAX;
     core->asked = false;
-    core->asked_step = core->step;
     core->vote.step = core->step + core->lookahead;
     if (core->in_streams.count + core->out_streams.count > core->config.max_streams)
         wc_core_void(core, WC_REASON_STREAMS, -1, -1, NULL);
@@ -199,15 +198,13 @@ static void agreed(wc_core *core, const wc_vote *result) {
     core->initiator = result->initiator;
     core->agreed_step = result->step;
     set_state(core, WC_STATE_AGREED);
-    core->vote.took = core->step - core->asked_step;
+    core->vote.slack = result->step - core->step;
 }
 
-/* One and a half times what the agreement took those who entered it last: they have the highest
- * steps, so K counts from theirs. Doubled after a miss, whoever missed it. */
+/* What would just have done for the rank that had least time, and some more. */
 static void learn_lookahead(wc_core *core, const wc_vote *result) {
-    int64_t wanted = result->took + result->took / 2 + 2;
-    if (result->void_rank >= 0 && result->reason == WC_REASON_LATE)
-        wanted = 2 * core->lookahead > wanted ? 2 * core->lookahead : wanted;
+    int64_t needed = core->lookahead - result->slack;
+    int64_t wanted = needed > 0 ? needed + needed / 4 + 2 : 2;
     if (core->lookahead < wanted)
         core->lookahead = wanted;
     else
@@ -342,7 +339,7 @@ static void record_if_due(wc_core *core) {
     else if (!record_is_due(core))
         return;
     else if (!core->config.immediate && core->step > core->agreed_step)
-        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL); /* `agreed` has raised the lookahead */
+        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL);
     if (core->vote.void_rank >= 0)
         wc_frame_record(core);
     else

@@ -14,7 +14,7 @@ const char *wc_reason_text(wc_reason reason) {
 
 wc_vote wc_vote_neutral(void) {
     return (wc_vote){.step = INT64_MIN,
-                     .took = INT64_MAX,
+                     .slack = INT64_MAX,
                      .void_rank = -1,
                      .peer = -1,
                      .tag = -1,
@@ -32,8 +32,8 @@ static void take_reason(wc_vote *into, const wc_vote *other) {
 void wc_vote_merge(wc_vote *into, const wc_vote *other) {
     if (other->step > into->step)
         into->step = other->step;
-    if (other->took < into->took)
-        into->took = other->took;
+    if (other->slack < into->slack)
+        into->slack = other->slack;
     into->sum += other->sum;
     into->flags |= other->flags;
     if (other->initiator < into->initiator)

@@ -27,7 +27,7 @@ typedef enum wc_phase {
 
 typedef struct wc_vote {
     int64_t step;            /* max: the step to record at */
-    int64_t took;            /* min: steps from the entry into the agreement to its result */
+    int64_t slack;           /* min: steps that were left to the agreed one when the result came */
     uint64_t sum;            /* sum: collective counts, see wc_comm_clock */
     uint32_t flags;          /* or */
     int32_t void_rank;       /* the lowest rank that voids, with its reason; -1: nobody */

@@ -31,7 +31,7 @@ static const struct argp_option argp_options[] = {
     {"progress", PROGRESS, "NS", 0, "Computing enters MPI as often as that (0: never)", 0},
     {"bytes", BYTES, "N", 0, "Bytes of a message (8192)", 0},
     {"lag", LAG, "N", 0, "Aligned: messages are received so many steps later (0)", 0},
-    {"fanout", FANOUT, "N", 0, "Children in the tree of requests (2)", 0},
+    {"fanout", FANOUT, "N", 0, "Children in the tree of requests (32)", 0},
     {"initiator", INITIATOR, "RANK", 0, "Rank that asks (0)", 0},
     {"lookahead", LOOKAHEAD, "STEPS", 0,
      "Aligned: the core has learned that already, and is measured at once", 0},
@@ -174,7 +174,7 @@ static void with_program(const arguments *a, scale_options *o, const char *name)
 }
 
 int main(int argc, char **argv) {
-    arguments a = {.options = {.step = 1e6, .jitter = 0.05, .bytes = 8192, .fanout = 2, .seed = 1},
+    arguments a = {.options = {.step = 1e6, .jitter = 0.05, .bytes = 8192, .fanout = 32, .seed = 1},
                    .programs = "idle,stencil",
                    .methods = "wavecut,barrier",
                    .ranks = "100,1000",
