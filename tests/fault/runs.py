@@ -34,6 +34,7 @@ class Job:
 
     def __init__(self, build, work, program, options, ranks=4, prefix=(), **settings):
         self.log = os.path.join(work, "log")
+        self.ranks = ranks
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WAVECUT_")}
         environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                            OMPI_MCA_rmaps_base_oversubscribe="1", WAVECUT_DIR=os.path.join(work, "ckpt"))
@@ -69,6 +70,14 @@ class Job:
             pid = None
         return bool(pid)
 
+    def wait_until_up(self):
+        """Until wavecut_init has loaded its HDF5 module on every rank: a rank that dies while MPI starts makes mpirun hang."""
+        while self.running():
+            pids = self.pids()
+            if len(pids) == self.ranks and all(map(has_store, pids.values())):
+                return
+            time.sleep(0.01)
+
     def running(self):
         return self.process.poll() is None
 
@@ -77,9 +86,19 @@ class Job:
         try:
             return self.process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait()
+            self.end()
             raise Failure(f"no end after {LIMIT_S} s:\n{self.output()[-3000:]}") from None
+
+    def end(self):
+        """mpirun ends its ranks; if it hangs itself, all of them are ended here."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            for rank in self.pids():
+                self.signal(rank, signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
 
     def wait_for_snapshots(self, n):
         directory = os.path.join(os.path.dirname(self.log), "ckpt")
@@ -90,6 +109,14 @@ class Job:
     def output(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+
+def has_store(pid):
+    try:
+        with open(f"/proc/{pid}/maps") as f:
+            return "wavecut-store" in f.read()
+    except OSError:
+        return False
 
 
 def run(*arguments, **settings):
