@@ -7,30 +7,35 @@
 
 /* ---- one request ---- */
 
-static bool ready(MPI_Request handle) {
-    if (handle == MPI_REQUEST_NULL)
-        return true;
-    wc_request *r = wc_request_find(handle);
-    if (r)
-        return wc_request_ready(r);
-    int flag = 0;
-    PMPI_Request_get_status(handle, &flag, MPI_STATUS_IGNORE);
-    return flag;
+/* A receive that is looked after here, and is ready. */
+static int finish(wc_request *r, MPI_Request *handle, MPI_Status *status) {
+    bool stays = r->persistent;
+    int rc = wc_request_finish(r, status);
+    if (!stays)
+        *handle = MPI_REQUEST_NULL;
+    return rc;
 }
 
-/* Completes a request that is ready. */
-static int finish(MPI_Request *handle, MPI_Status *status) {
-    wc_request *r = *handle == MPI_REQUEST_NULL ? NULL : wc_request_find(*handle);
+static wc_request *find(MPI_Request handle) {
+    return handle == MPI_REQUEST_NULL ? NULL : wc_request_find(handle);
+}
+
+/* One that MPI alone knows is `after` a completing call. */
+static void took(MPI_Request *request, MPI_Request after) {
+    L.completed += *request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL;
+    *request = after;
+}
+
+/* As MPI_Test. */
+static int test_one(MPI_Request *request, int *flag, MPI_Status *status) {
+    wc_request *r = find(*request);
     if (r) {
-        bool stays = r->persistent;
-        int rc = wc_request_finish(r, status);
-        if (!stays)
-            *handle = MPI_REQUEST_NULL;
-        return rc;
+        *flag = wc_request_ready(r);
+        return *flag ? finish(r, request, status) : MPI_SUCCESS;
     }
-    bool active = *handle != MPI_REQUEST_NULL;
-    int rc = PMPI_Wait(handle, status);
-    L.completed += active && *handle == MPI_REQUEST_NULL;
+    MPI_Request after = *request;
+    int rc = PMPI_Test(&after, flag, status);
+    took(request, after);
     return rc;
 }
 
@@ -78,10 +83,11 @@ WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
         }
     }
     unsigned spins = 0;
+    int rc, flag;
     wc_layer_touch();
-    while (!ready(handle))
+    while ((rc = test_one(request, &flag, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    return finish(request, status);
+    return rc;
 }
 
 WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
@@ -95,10 +101,10 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
         return rc;
     }
     wc_layer_touch();
-    *flag = ready(handle);
+    int rc = test_one(request, flag, status);
     if (!*flag)
         wc_core_starved(&L.core);
-    return *flag ? finish(request, status) : MPI_SUCCESS;
+    return rc;
 }
 
 /* ---- all ---- */
@@ -132,27 +138,62 @@ static void drop_handles(MPI_Request *handles, const MPI_Request few[FEW]) {
         free(handles);
 }
 
-static bool all_ready(int n, const MPI_Request requests[]) {
-    bool all = true;
-    for (int i = 0; i < n; i++)
-        all = ready(requests[i]) && all;
-    return all;
-}
-
 static MPI_Status *status_at(MPI_Status statuses[], int i) {
     return statuses == MPI_STATUSES_IGNORE ? MPI_STATUS_IGNORE : &statuses[i];
 }
 
-static int finish_all(int n, MPI_Request requests[], MPI_Status statuses[]) {
-    int rc = MPI_SUCCESS;
+static void set_error(MPI_Status statuses[], int i, int code) {
+    if (statuses != MPI_STATUSES_IGNORE)
+        statuses[i].MPI_ERROR = code;
+}
+
+/* The requests without the receives that are looked after here: MPI completes those that are left,
+ * and knows which of them are active at all. `ours`: were there any receives? */
+static MPI_Request *others(int n, const MPI_Request requests[], MPI_Request few[FEW], bool *ours) {
+    MPI_Request *rest = keep_handles(requests, n, few);
+    *ours = false;
+    for (int i = 0; i < n; i++)
+        if (rest[i] != MPI_REQUEST_NULL && wc_request_find(rest[i])) {
+            rest[i] = MPI_REQUEST_NULL;
+            *ours = true;
+        }
+    return rest;
+}
+
+/* MPI has completed the others; MPI says which have failed only if one has. Now the receives. */
+static int finish_all(int n, MPI_Request requests[], MPI_Status statuses[], int rc) {
     for (int i = 0; i < n; i++) {
-        int one = finish(&requests[i], status_at(statuses, i));
-        if (one != MPI_SUCCESS)
+        wc_request *r = find(requests[i]);
+        int one = r ? finish(r, &requests[i], status_at(statuses, i)) : MPI_SUCCESS;
+        if (one != MPI_SUCCESS && rc == MPI_SUCCESS) {
             rc = MPI_ERR_IN_STATUS;
-        if (statuses != MPI_STATUSES_IGNORE)
-            statuses[i].MPI_ERROR = one;
+            for (int k = 0; k < n; k++)
+                set_error(statuses, k, MPI_SUCCESS);
+        }
+        if (r && rc != MPI_SUCCESS)
+            set_error(statuses, i, one);
     }
     return rc;
+}
+
+/* As MPI_Testall: all or none. */
+static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {
+    bool ours;
+    *flag = 1;
+    for (int i = 0; i < n; i++) {
+        wc_request *r = find(requests[i]);
+        *flag = (!r || wc_request_ready(r)) && *flag;
+    }
+    if (!*flag)
+        return MPI_SUCCESS;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Testall(n, rest, flag, statuses);
+    *flag = *flag || rc != MPI_SUCCESS;
+    for (int i = 0; i < n; i++)
+        if (!find(requests[i]))
+            took(&requests[i], rest[i]);
+    drop_handles(rest, few);
+    return *flag ? finish_all(n, requests, statuses, rc) : rc;
 }
 
 /* Is everything that was started in `requests`? Then nothing has to be looked up. */
@@ -194,10 +235,11 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
             return rc;
     }
     unsigned spins = 0;
+    int rc, flag;
     wc_layer_touch();
-    while (!all_ready(n, requests))
+    while ((rc = test_all(n, requests, &flag, statuses)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    return finish_all(n, requests, statuses);
+    return rc;
 }
 
 /* Aligned programs wait natively, so what this call will have done can be noted before it. */
@@ -223,43 +265,27 @@ WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status s
         return rc;
     }
     wc_layer_touch();
-    *flag = all_ready(n, requests);
+    int rc = test_all(n, requests, flag, statuses);
     if (!*flag)
         wc_core_starved(&L.core);
-    return *flag ? finish_all(n, requests, statuses) : MPI_SUCCESS;
+    return rc;
 }
 
 /* ---- any and some ---- */
 
-/* The requests without the receives that are looked after here: MPI completes those that are left,
- * and knows which of them are active at all. `ours`: were there any receives? */
-static MPI_Request *others(int n, const MPI_Request requests[], MPI_Request few[FEW], bool *ours) {
-    MPI_Request *rest = keep_handles(requests, n, few);
-    *ours = false;
-    for (int i = 0; i < n; i++)
-        if (rest[i] != MPI_REQUEST_NULL && wc_request_find(rest[i])) {
-            rest[i] = MPI_REQUEST_NULL;
-            *ours = true;
-        }
-    return rest;
-}
-
-static void took(MPI_Request *request, MPI_Request after) {
-    L.completed += *request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL;
-    *request = after;
-}
-
-static bool is_ready_receive(MPI_Request handle) {
-    wc_request *r = handle == MPI_REQUEST_NULL ? NULL : wc_request_find(handle);
-    return r && wc_request_ready(r);
+static wc_request *find_ready(MPI_Request handle) {
+    wc_request *r = find(handle);
+    return r && wc_request_ready(r) ? r : NULL;
 }
 
 /* As MPI_Testany. */
 static int test_any(int n, MPI_Request requests[], int *index, int *flag, MPI_Status *status) {
     *flag = 1;
-    for (*index = 0; *index < n; ++*index)
-        if (is_ready_receive(requests[*index]))
-            return finish(&requests[*index], status);
+    for (*index = 0; *index < n; ++*index) {
+        wc_request *r = find_ready(requests[*index]);
+        if (r)
+            return finish(r, &requests[*index], status);
+    }
     bool ours;
     MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
     int rc = PMPI_Testany(n, rest, index, flag, status);
@@ -323,18 +349,18 @@ static int test_some(int n, MPI_Request requests[], int *done, int indices[],
         *done = 0;
     for (int k = 0; k < *done; k++) {
         took(&requests[indices[k]], rest[indices[k]]);
-        if (rc == MPI_SUCCESS && statuses != MPI_STATUSES_IGNORE)
-            statuses[k].MPI_ERROR = MPI_SUCCESS; /* MPI sets it only where one has failed */
+        if (rc == MPI_SUCCESS)
+            set_error(statuses, k, MPI_SUCCESS); /* MPI sets it only where one has failed */
     }
     drop_handles(rest, few);
     for (int i = 0; ours && i < n; i++) {
-        if (!is_ready_receive(requests[i]))
+        wc_request *r = find_ready(requests[i]);
+        if (!r)
             continue;
-        int one = finish(&requests[i], status_at(statuses, *done));
+        int one = finish(r, &requests[i], status_at(statuses, *done));
         if (one != MPI_SUCCESS)
             rc = MPI_ERR_IN_STATUS;
-        if (statuses != MPI_STATUSES_IGNORE)
-            statuses[*done].MPI_ERROR = one;
+        set_error(statuses, *done, one);
         indices[(*done)++] = i;
     }
     if (idle && !ours)

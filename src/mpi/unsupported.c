@@ -23,11 +23,55 @@
 
 UNSUPPORTED(Comm_idup, (MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *request),
             (comm, newcomm, request))
-BLOCKING(Comm_create_group, (MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *newcomm),
-         (comm, group, tag, newcomm))
-BLOCKING(Intercomm_create,
-         (MPI_Comm local, int leader, MPI_Comm peer, int remote, int tag, MPI_Comm *newcomm),
-         (local, leader, peer, remote, tag, newcomm))
+
+/* ---- messages of the application's own tag ----
+ *
+ * Some MPI exchanges them inside these calls, on the communicator that it is given. There the library
+ * could pull them. One that is not pulled serves as well, for ranks of the job: all of them see alike
+ * whether they are. */
+
+static void inherit_errhandler(MPI_Comm from, MPI_Comm to) {
+    MPI_Errhandler handler;
+    if (to == MPI_COMM_NULL || PMPI_Comm_get_errhandler(from, &handler) != MPI_SUCCESS)
+        return;
+    PMPI_Comm_set_errhandler(to, handler);
+    PMPI_Errhandler_free(&handler);
+}
+
+WC_EXPORT int MPI_Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *newcomm) {
+    wc_forbid("MPI_Comm_create_group");
+    bool slow = wc_native_enter(), in_job = L.attached && !wc_comm_leaves_job(group);
+    int rc = PMPI_Comm_create_group(in_job ? L.job : comm, group, tag, newcomm);
+    wc_native_leave(slow);
+    if (rc == MPI_SUCCESS && in_job)
+        inherit_errhandler(comm, *newcomm);
+    return rc;
+}
+
+/* The other leader's rank in the job; MPI_UNDEFINED: it takes no part, or this rank is no leader. */
+static int leader_in_job(MPI_Comm local, int leader, MPI_Comm peer, int remote) {
+    int rank, job = MPI_UNDEFINED;
+    if (!L.attached || PMPI_Comm_rank(local, &rank) != MPI_SUCCESS || rank != leader)
+        return MPI_UNDEFINED;
+    const wc_mpi_comm *c = wc_comm_of(peer);
+    if (c && remote >= 0 && remote < c->core.size)
+        PMPI_Group_translate_ranks(c->group, 1, &remote, L.job_group, &job);
+    return job;
+}
+
+WC_EXPORT int MPI_Intercomm_create(MPI_Comm local, int leader, MPI_Comm peer, int remote, int tag,
+                                   MPI_Comm *newcomm) {
+    wc_forbid("MPI_Intercomm_create");
+    bool slow = wc_native_enter();
+    int job = leader_in_job(local, leader, peer, remote);
+    int rc = job == MPI_UNDEFINED ? PMPI_Intercomm_create(local, leader, peer, remote, tag, newcomm)
+                                  : PMPI_Intercomm_create(local, leader, L.job, job, tag, newcomm);
+    wc_native_leave(slow);
+    return rc;
+}
+
+/* ---- the rest ---- */
+
 BLOCKING(Intercomm_merge, (MPI_Comm comm, int high, MPI_Comm *newcomm), (comm, high, newcomm))
 BLOCKING(Comm_spawn,
          (const char *command, char *argv[], int n, MPI_Info info, int root, MPI_Comm comm,
