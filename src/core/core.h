@@ -192,7 +192,6 @@ void wc_core_request(wc_core *core);                          /* this rank asks 
 void wc_core_hear(wc_core *core, uint64_t attempt, int from); /* a neighbour has asked */
 void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts, size_t n);
 void wc_core_progress(wc_core *core, int64_t now);
-void wc_core_safepoint(wc_core *core, int64_t now);
 void wc_core_durable(wc_core *core, wc_reason reason,
                      const char *text); /* WRITING is over; NONE: durable */
 void wc_core_end(wc_core *core);        /* no safe point will come any more */

@@ -483,13 +483,6 @@ void wc_core_progress(wc_core *core, int64_t now) {
     } while (advance(core));
 }
 
-void wc_core_safepoint(wc_core *core, int64_t now) {
-    wc_core_step(core);
-    wc_core_progress(core, now);
-    if (!core->config.immediate)
-        core->recordable = false;
-}
-
 void wc_core_end(wc_core *core) {
     core->ending = true;
 }

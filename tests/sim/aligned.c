@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { STEPS = 40, DELAYS = 4, AHEAD = 2, STEP_TAGS = SIM_TAGS, CHANNELS = 3 };
-enum { MOST = 256, MOST_SENDS = 4096 };
+enum { MOST = 256, MOST_SENDS = 4096, VAIN_TAG = STEP_TAGS + STEPS + 1 };
 enum { SPECIFIC, ANY_SOURCE, ANY_TAG, ANY, KINDS }; /* of receives on channel 1 */
 
 typedef struct plan {
@@ -19,6 +19,7 @@ typedef struct plan {
 typedef struct work {
     sim_slot *slots[MOST];
     int count;
+    sim_slot *vain;     /* a receive that nothing is sent to; NULL: none */
     MPI_Request *sends; /* [MOST_SENDS] */
     int send_count;
     int kind;
@@ -123,6 +124,28 @@ static void complete_sends(work *w) {
     w->send_count = 0;
 }
 
+/* A receive in vain, with wildcards at times where they can get nothing else, and its cancellation. */
+static void post_in_vain(work *w) {
+    if (w->vain || sim_choose(3) || me->rank % 2 == 0)
+        return;
+    w->vain = sim_alloc(sizeof *w->vain);
+    sim_slot_set(w->vain, 0, sim_choose(2) ? MPI_ANY_SOURCE : (int)sim_choose((unsigned)J.ranks),
+                 VAIN_TAG);
+    sim_slot_post(w->vain);
+}
+
+static void cancel_in_vain(work *w) {
+    int cancelled;
+    if (!w->vain)
+        return;
+    MPI_Cancel(&w->vain->request);
+    MPI_Wait(&w->vain->request, &w->vain->status);
+    MPI_Test_cancelled(&w->vain->status, &cancelled);
+    if (!cancelled)
+        sim_problem("rank %d got what nobody sent", me->rank);
+    w->vain = NULL;
+}
+
 /* Around the ring, with tags of its own. */
 static void shift(void) {
     int next = (me->rank + 1) % J.ranks, previous = (me->rank + J.ranks - 1) % J.ranks;
@@ -170,13 +193,17 @@ void sim_aligned(void) {
         sim_safepoint();
         for (int due = step; J.open && first && due < step + AHEAD; due++)
             post_due(&w, due);
+        post_in_vain(&w);
         post_due(&w, J.open ? step + AHEAD : step);
         send_all(&w);
         wait_due(&w, false);
+        if (!J.open || sim_choose(4) == 0)
+            cancel_in_vain(&w);
         if (!J.open || J.eager == SIZE_MAX)
             complete_sends(&w);
         collective(&w);
     }
+    cancel_in_vain(&w);
     wait_due(&w, true);
     complete_sends(&w);
 }

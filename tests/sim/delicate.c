@@ -200,6 +200,29 @@ static void coming_and_going(void) {
     }
 }
 
+/* From some round on it takes what comes by matched probes, which ends the snapshots. */
+static void matched_probes(void) {
+    int from = 5 + (int)(sim_hash(J.options.seed, 8, 8) % 20);
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_slot slots[2];
+        sim_payload out[2];
+        MPI_Request sends[2];
+        sim_safepoint();
+        for (int tag = 0; tag < 2; tag++) {
+            sim_compose(&out[tag], 0, partner(), tag, 0, 0);
+            sends[tag] = sim_isend(&out[tag], false);
+        }
+        for (int i = 0; i < 2; i++) {
+            sim_slot_set(&slots[i], 0, partner(), MPI_ANY_TAG);
+            if (me->state.step < from)
+                sim_slot_receive(&slots[i]);
+            else
+                sim_slot_receive_matched(&slots[i]);
+        }
+        MPI_Waitall(2, sends, MPI_STATUSES_IGNORE);
+    }
+}
+
 /* ---- a server, and clients that wait for its answer alone ---- */
 
 static void serve(void) {
@@ -277,6 +300,8 @@ const sim_program sim_programs[] = {
     {"coming and going", true, false, coming_and_going},
     {"coming and going, aligned", false, false, coming_and_going},
     {"request and reply", true, false, request_reply},
+    {"matched probes", true, false, matched_probes},
+    {"matched probes, aligned", false, false, matched_probes},
 };
 
 const size_t sim_program_count = sizeof sim_programs / sizeof *sim_programs;

@@ -300,6 +300,23 @@ static void point_7_any_rank_all_at_once_and_during(void **state) {
     }
 }
 
+static void be_aligned(void *unused) {
+    (void)unused;
+    wc_layer_set_immediate(false);
+}
+
+static void kinds_of_cuts_must_agree(void **state) {
+    (void)state;
+    sim_open(&(sim_options){.seed = 3, .quiet = true}, true, 3);
+    let(1, be_aligned, NULL);
+    request(0);
+    finish_attempts();
+    assert_int_equal(J.commits, 0);
+    assert_int_equal(J.voids[WC_REASON_MODES_DIFFER], 1);
+    assert_string_equal(J.problem, "");
+    sim_close();
+}
+
 static void point_8_a_death_leaves_the_last_snapshot(void **state) {
     (void)state;
     unsigned restored = 0;
@@ -323,6 +340,7 @@ int main(void) {
         cmocka_unit_test(point_5_every_request_ends),
         cmocka_unit_test(point_6_the_figure_of_the_notes),
         cmocka_unit_test(point_7_any_rank_all_at_once_and_during),
+        cmocka_unit_test(kinds_of_cuts_must_agree),
         cmocka_unit_test(point_8_a_death_leaves_the_last_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

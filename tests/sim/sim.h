@@ -223,10 +223,11 @@ typedef struct sim_slot {
 } sim_slot;
 
 void sim_slot_set(sim_slot *slot, int channel, int source,
-                  int tag);            /* source: of the world, or ANY */
-void sim_slot_post(sim_slot *slot);    /* MPI_Irecv */
-void sim_slot_receive(sim_slot *slot); /* MPI_Recv */
-void sim_slot_got(sim_slot *slot);     /* tells the oracle */
+                  int tag);                    /* source: of the world, or ANY */
+void sim_slot_post(sim_slot *slot);            /* MPI_Irecv */
+void sim_slot_receive(sim_slot *slot);         /* MPI_Recv */
+void sim_slot_receive_matched(sim_slot *slot); /* MPI_Mprobe, MPI_Mrecv */
+void sim_slot_got(sim_slot *slot);             /* tells the oracle */
 void sim_slots_wait(sim_slot *const slots[],
                     int n); /* until all are received, in one way or another */
 void sim_send(int channel, int to, int tag, uint32_t token, uint32_t hops); /* blocking */

@@ -81,6 +81,27 @@ void sim_slot_receive(sim_slot *s) {
     sim_slot_got(s);
 }
 
+void sim_slot_receive_matched(sim_slot *s) {
+    MPI_Message message;
+    MPI_Status probed;
+    int flag = 0;
+    if (sim_choose(2))
+        MPI_Mprobe(s->source, s->tag, me->comms[s->channel], &message, &probed);
+    else
+        for (MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, &message, &probed); !flag;
+             MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, &message, &probed))
+            sim_yield();
+    if (sim_choose(2)) {
+        MPI_Mrecv(&s->payload, sizeof s->payload, MPI_BYTE, &message, &s->status);
+    } else {
+        MPI_Imrecv(&s->payload, sizeof s->payload, MPI_BYTE, &message, &s->request);
+        MPI_Wait(&s->request, &s->status);
+    }
+    if (probed.MPI_TAG != s->payload.tag || probed.bytes != s->status.bytes)
+        sim_problem("rank %d: the probe had told of another message", me->rank);
+    sim_slot_got(s);
+}
+
 void sim_slot_got(sim_slot *s) {
     sim_trace("rank %d gets %u from %u, channel %u tag %d", me->rank, s->payload.sequence,
               s->payload.source, s->payload.channel, s->payload.tag);
