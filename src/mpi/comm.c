@@ -11,7 +11,7 @@ wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
         wc_mpi_comm *m = wc_comm_from_core(c);
         if (m->handle == comm && !c->freed) {
             L.last_comm = m;
-            L.fast_comm = L.way == WC_WAY_FAST ? m : &wc_no_comm;
+            wc_comm_choose_fast();
             return m;
         }
     }
@@ -72,6 +72,16 @@ static void drop_assertions(MPI_Comm comm) {
     PMPI_Info_free(&info);
 }
 
+static void note_errhandler(wc_mpi_comm *c) {
+    MPI_Errhandler handler;
+    if (PMPI_Comm_get_errhandler(c->handle, &handler) != MPI_SUCCESS)
+        return;
+    c->careful = handler != MPI_ERRORS_ARE_FATAL;
+    L.careful = L.careful || c->careful;
+    PMPI_Errhandler_free(&handler);
+    wc_layer_update();
+}
+
 /* Members make a communicator in the same order on its parent, so all of them get the same uid, and
  * get it again after a restart, without a message. */
 static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
@@ -90,7 +100,16 @@ static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t co
     c->parent_uid = parent->core.uid;
     c->ordinal = ordinal;
     c->colour = colour;
+    note_errhandler(c);
     drop_assertions(comm);
+}
+
+WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
+    int rc = PMPI_Comm_set_errhandler(comm, handler);
+    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
+    if (c)
+        note_errhandler(c);
+    return rc;
 }
 
 static wc_mpi_comm *begin(MPI_Comm parent) {

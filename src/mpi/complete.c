@@ -242,16 +242,24 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
     return rc;
 }
 
+/* The same in few instructions, for lists without null requests. */
+static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
+    if (L.completed + (unsigned)n != L.started)
+        return false;
+    const MPI_Request null = MPI_REQUEST_NULL, *end = requests + n;
+    for (long i = -n; i; i++)
+        if (__builtin_expect(end[i] == null, 0))
+            return false;
+    return true;
+}
+
 /* Aligned programs wait natively, so what this call will have done can be noted before it. */
 WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) {
-    if (!L.waits_natively || !is_everything(n, requests))
+    if (__builtin_expect(!L.waits_natively || !is_all_that_started(n, requests), 0))
         return waitall_slow(n, requests, statuses);
     L.completed = L.started;
     L.posted_next = L.posted;
-    int rc = PMPI_Waitall(n, requests, statuses);
-    if (__builtin_expect(rc != MPI_SUCCESS, 0)) /* some may not be complete */
-        L.completed -= count_active(n, requests);
-    return rc;
+    return PMPI_Waitall(n, requests, statuses);
 }
 
 WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {

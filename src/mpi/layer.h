@@ -44,6 +44,7 @@ typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
 typedef struct wc_mpi_comm {
     wc_comm core;
     MPI_Comm handle; /* MPI_COMM_NULL once it is freed for good */
+    bool careful;    /* errors on it return: what MPI has refused must not be counted */
     MPI_Group group;
     uint64_t parent_uid, ordinal;
     int64_t colour;
@@ -89,7 +90,8 @@ typedef struct wc_hooks {
 typedef struct wc_layer {
     wc_way way;
     bool immediate;
-    bool waits_natively;    /* on the FAST way of an aligned program */
+    bool careful;           /* errors return on some communicator */
+    bool waits_natively;    /* on the FAST way of an aligned program whose errors are fatal */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_request **table;     /* receives by handle: open addressing */
@@ -210,7 +212,14 @@ static inline bool wc_comm_refuses_send(const wc_mpi_comm *c, int count, MPI_Dat
     return peer < 0 || tag < 0 || wc_comm_refuses(c, count, type, peer, tag);
 }
 
-/* The stream of a call on the FAST way, if it was used before. NULL: take the long way. */
+/* Chooses L.fast_comm. */
+static inline void wc_comm_choose_fast(void) {
+    bool fast = L.way == WC_WAY_FAST && !L.last_comm->careful;
+    L.fast_comm = fast ? L.last_comm : &wc_no_comm;
+}
+
+/* The stream of a call on the FAST way, if it was used before. NULL: take the long way. Errors are fatal
+ * there, so nothing has to be done after MPI's own call. */
 static inline wc_stream *wc_fast_stream(wc_direction direction, MPI_Comm comm, int peer, int tag) {
     wc_mpi_comm *c = L.fast_comm;
     bool same = __builtin_expect(c->handle == comm, 1);

@@ -35,8 +35,8 @@ void wc_layer_update(void) {
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
-    L.waits_natively = !slow && !L.immediate;
-    L.fast_comm = slow ? &wc_no_comm : L.last_comm;
+    L.waits_natively = !slow && !L.immediate && !L.careful;
+    wc_comm_choose_fast();
 }
 
 /* Ticks of the cheap clock are calibrated on the way: only the rough size matters. */

@@ -73,7 +73,7 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
 
 /* The way of a receive that can be counted by its stream. False: it must go the long way. */
 static bool make_fast(wc_mpi_comm *c, int source, int tag) {
-    bool fast = L.way == WC_WAY_FAST && source >= 0 && tag >= 0;
+    bool fast = L.way == WC_WAY_FAST && !c->careful && source >= 0 && tag >= 0;
     if (fast)
         wc_core_in(&L.core, &c->core, source, tag);
     return fast;
@@ -83,14 +83,6 @@ static bool make_fast(wc_mpi_comm *c, int source, int tag) {
 static wc_mpi_comm *concerned(int count, MPI_Datatype type, int source, int tag, MPI_Comm comm) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF || source == MPI_PROC_NULL ? NULL : wc_comm_of(comm);
     return c && !wc_comm_refuses(c, count, type, source, tag) ? c : NULL;
-}
-
-/* MPI has refused: nothing was received. A message that was too long was. */
-static int undo_recv(wc_stream *s, int rc) {
-    int class;
-    PMPI_Error_class(rc, &class);
-    s->handed -= class != MPI_ERR_TRUNCATE;
-    return rc;
 }
 
 #define RECEIVE_PARAMETERS                                                                         \
@@ -122,8 +114,7 @@ WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
     if (__builtin_expect(!s || L.immediate, 0))
         return receive_slow(RECEIVE_ARGUMENTS, status);
     s->handed++;
-    int rc = PMPI_Recv(RECEIVE_ARGUMENTS, status);
-    return __builtin_expect(rc == MPI_SUCCESS, 1) ? rc : undo_recv(s, rc);
+    return PMPI_Recv(RECEIVE_ARGUMENTS, status);
 }
 
 static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request *request) {
@@ -144,14 +135,6 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
     return wc_receive_start(&r, RECEIVE_ARGUMENTS, WC_HANDLE_NEW, request);
 }
 
-/* MPI has refused: nothing was started. */
-static __attribute__((noinline)) int undo_irecv(wc_posted *p, int rc) {
-    L.posted_next = p;
-    L.started--;
-    p->stream->handed--;
-    return rc;
-}
-
 WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
     wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
     wc_posted *p = L.posted_next;
@@ -166,7 +149,7 @@ WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
     p->count = count;
     int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
     p->handle = *request;
-    return __builtin_expect(rc == MPI_SUCCESS, 1) ? rc : undo_irecv(p, rc);
+    return rc;
 }
 
 /* ---- probes ---- */

@@ -71,9 +71,20 @@ static int send_pulling(start_function *start, SEND_PARAMETERS) {
     return rc == MPI_SUCCESS ? wc_native_wait(&request, MPI_STATUS_IGNORE) : rc;
 }
 
-WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
+#define LONG_WAY __attribute__((noinline)) static int /* keeps the other way short */
+
+LONG_WAY send_slow(SEND_PARAMETERS) {
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return sent(s, pulls() ? send_pulling(PMPI_Isend, SEND_ARGUMENTS) : PMPI_Send(SEND_ARGUMENTS));
+}
+
+WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
+    wc_stream *s = wc_fast_stream(WC_OUT, comm, dest, tag);
+    if (__builtin_expect(!s, 0))
+        return send_slow(SEND_ARGUMENTS);
+    L.core.recordable = false;
+    s->sent++;
+    return PMPI_Send(SEND_ARGUMENTS);
 }
 
 WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
@@ -97,9 +108,18 @@ WC_EXPORT int MPI_Bsend(SEND_PARAMETERS) {
     return sent(s, PMPI_Bsend(SEND_ARGUMENTS));
 }
 
-WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
+LONG_WAY isend_slow(SEND_PARAMETERS, MPI_Request *request) {
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Isend(SEND_ARGUMENTS, request));
+}
+
+WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
+    wc_stream *s = wc_fast_stream(WC_OUT, comm, dest, tag);
+    if (__builtin_expect(!s, 0))
+        return isend_slow(SEND_ARGUMENTS, request);
+    L.started++; /* so a record can't be taken inside what follows */
+    s->sent++;
+    return PMPI_Isend(SEND_ARGUMENTS, request);
 }
 
 WC_EXPORT int MPI_Issend(SEND_PARAMETERS, MPI_Request *request) {

@@ -153,6 +153,18 @@ int PMPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
     return MPI_SUCCESS;
 }
 
+/* Errors are fatal: none is simulated. */
+int PMPI_Comm_get_errhandler(MPI_Comm comm, MPI_Errhandler *handler) {
+    (void)comm;
+    *handler = MPI_ERRORS_ARE_FATAL;
+    return MPI_SUCCESS;
+}
+
+int PMPI_Errhandler_free(MPI_Errhandler *handler) {
+    *handler = 0;
+    return MPI_SUCCESS;
+}
+
 int PMPI_Comm_call_errhandler(MPI_Comm comm, int code) {
     sim_problem("rank %d: error %d on communicator %d", me->rank, code, comm);
     return MPI_SUCCESS;

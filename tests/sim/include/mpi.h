@@ -39,7 +39,7 @@ enum { MPI_DATATYPE_NULL, MPI_BYTE, MPI_PACKED, MPI_INT, MPI_INT64_T, MPI_UINT64
 enum { MPI_THREAD_SINGLE, MPI_THREAD_FUNNELED, MPI_THREAD_SERIALIZED, MPI_THREAD_MULTIPLE };
 enum { MPI_IDENT, MPI_CONGRUENT, MPI_SIMILAR, MPI_UNEQUAL };
 enum { MPI_COMBINER_NAMED, MPI_COMBINER_CONTIGUOUS, MPI_COMBINER_DUP };
-enum { MPI_TAG_UB = 1, MPI_ERRORS_RETURN = 1, MPI_INFO_NULL = 0 };
+enum { MPI_TAG_UB = 1, MPI_ERRORS_RETURN = 1, MPI_ERRORS_ARE_FATAL = 2, MPI_INFO_NULL = 0 };
 
 #define MPI_REQUEST_NULL ((MPI_Request)0)
 #define MPI_STATUS_IGNORE ((MPI_Status *)0)
@@ -118,6 +118,8 @@ SIM_CALL(Comm_size, MPI_Comm comm, int *size)
 SIM_CALL(Comm_group, MPI_Comm comm, MPI_Group *group)
 SIM_CALL(Comm_test_inter, MPI_Comm comm, int *flag)
 SIM_CALL(Comm_set_errhandler, MPI_Comm comm, MPI_Errhandler handler)
+SIM_CALL(Comm_get_errhandler, MPI_Comm comm, MPI_Errhandler *handler)
+SIM_CALL(Errhandler_free, MPI_Errhandler *handler)
 SIM_CALL(Comm_call_errhandler, MPI_Comm comm, int code)
 SIM_CALL(Comm_get_attr, MPI_Comm comm, int keyval, void *value, int *found)
 SIM_CALL(Comm_get_info, MPI_Comm comm, MPI_Info *info)
