@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -210,13 +209,9 @@ static void do_job(wc_writer *w, const wc_job *job, wc_error *error) {
         close_file(w);
 }
 
-/*
- * This thread shares a core with the program: it must not interrupt a record when it is woken, which SCHED_BATCH says,
- * and yet get its turn when every core computes. It needs little time; at the lowest priority commits took ten times
- * as long. Where this can't be had, no harm.
- */
+/* This thread shares a core with the program, and yet must get its turn when every core computes: at the
+ * lowest priority commits took ten times as long. Where this can't be had, no harm. */
 static void stand_back(void) {
-    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
 }
 
