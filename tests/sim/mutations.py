@@ -39,8 +39,7 @@ MUTATIONS = [
     ("requests that are open at the record are overlooked", "mpi/port.c",
      [("    if (L.core.config.requests_allowed ||", "    if (true ||")], 5000),
     ("a rank that is late records where it is", FRAME,
-     [("core->step > core->agreed_step) {\n        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL);",
-       "core->step > core->agreed_step) {")], 5000),
+     [("        wc_core_void(core, WC_REASON_LATE, -1, -1, NULL);", "        ;")], 5000),
     ("finalize does not wait for what others have heard", "mpi/life.c",
      [("while (L.core.finished < last || wc_core_busy(&L.core) || L.hooks.busy())",
        "while (wc_core_busy(&L.core) || L.hooks.busy())")], 5000),
@@ -77,10 +76,9 @@ MUTATIONS = [
     ("the log is not trimmed by the marker", COUNTED, [("        if (m->index > s->known) {", "        if (false) {")], 1000),
     ("wildcards are resolved too early", COUNTED,
      [("            while (earlier != s && !blocks(earlier, s))", "            while (earlier != s)")], 5000),
-    ("what an earlier cut has logged is not logged again", COUNTED, [("    forget_logs(core);\n", "")], 5000),
 
     # wrappers
-    ("Comm_free is passed on in the window", "mpi/comm.c", [("    if (L.immediate) {\n        hide(c);", "    if (false) {\n        hide(c);")],
+    ("Comm_free is passed on in the window", "mpi/comm.c", [("    if (L.immediate) {\n        L.freed_comms++;", "    if (false) {\n        L.freed_comms++;")],
      5000),
     ("a communicator that is let go of is marked", FRAME, [("if (core->config.immediate && !c->comm->freed)", "if (core->config.immediate)")],
      20000),
@@ -89,7 +87,7 @@ MUTATIONS = [
      5000),
     ("an aligned program that tests in a loop is not looked after", "mpi/layer.h",
      [("if (L.immediate || L.core.bound_count)", "if (L.immediate)")], 30000),
-    ("Sendrecv does not count what it sends", "mpi/receive.c", [("        wc_core_out(&L.core, &c->core, dest, sendtag)->sent++;", "        ;")],
+    ("Sendrecv does not count what it sends", "mpi/receive.c", [("        b->out->sent++;", "        ;")],
      5000),
     ("a blocking send does not pull", "mpi/send.c", [("    return L.core.armed;\n}", "    return false;\n}")], 5000),
 ]
