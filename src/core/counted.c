@@ -129,9 +129,8 @@ void wc_counted_handed(wc_core *core, wc_recv *r, wc_stream *stream) {
 
 /* A cancelled receive took nothing: those posted after it move up. */
 static void move_up(wc_core *core, const wc_recv *r) {
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     for (size_t i = 0; i < n; i++)
         if (list[i]->stream == r->stream && list[i]->index > r->index)
             list[i]->index--;
@@ -167,9 +166,8 @@ static void cut_stash(wc_core *core) {
 
 /* A receive that was logged for an earlier cut and is still open is in flight once more. */
 static void forget_logs(wc_core *core) {
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     for (size_t i = 0; i < n; i++)
         list[i]->log = false;
     free(list);
@@ -233,9 +231,8 @@ static bool trim_log(wc_core *core) {
 static void log_complete(wc_core *core) {
     if (core->config.break_order)
         return;
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     for (size_t i = 0; i < n; i++) {
         wc_recv *r = list[i];
         if (r->stream && !r->handed && wc_counted_logs(core, r) &&
@@ -249,9 +246,8 @@ static void log_complete(wc_core *core) {
  * before what those of later will take. */
 static uint64_t pulled_order(wc_core *core) {
     uint64_t newest = core->logged;
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     if (n > 0 && newest < list[n - 1]->order)
         newest = list[n - 1]->order;
     free(list);

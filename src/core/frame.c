@@ -377,6 +377,13 @@ static void all_closed(wc_core *core, const wc_vote *result) {
     set_state(core, WC_STATE_SETTLING);
 }
 
+wc_recv **wc_native_receives(wc_core *core, size_t *n) {
+    *n = core->port.native_receives(core->port.context, NULL, 0);
+    wc_recv **list = wc_core_alloc(*n * sizeof *list);
+    core->port.native_receives(core->port.context, list, *n);
+    return list;
+}
+
 bool wc_cut_arrived(wc_core *core) {
     bool all = true;
     for (size_t i = 0; i < core->cut.count; i++) {

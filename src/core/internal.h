@@ -12,6 +12,9 @@ void wc_frame_record(wc_core *core);
 
 bool wc_cut_arrived(wc_core *core); /* every byte of the cut is here */
 
+/* Those that MPI has, in posting order. The caller frees the list. */
+wc_recv **wc_native_receives(wc_core *core, size_t *n);
+
 /* counted.c */
 bool wc_counted_logs(const wc_core *core,
                      const wc_recv *r); /* may what it received belong to the cut? */

@@ -168,8 +168,8 @@ static bool record_comes_first(const wc_core *core) {
                            (core->state == WC_STATE_AGREED && core->recordable));
 }
 
-/* Pulls what has arrived, above a limit only what may be waited for. Stops at a marker that calls for the record: what comes behind it is then
- * pulled after it. */
+/* Pulls what has arrived, above a limit only what may be waited for. Stops at a marker that calls for
+ * the record: what comes behind it is then pulled after it. */
 static void pull(wc_core *core) {
     wc_pulled p;
     for (wc_comm *comm = core->comms; comm && !record_comes_first(core); comm = comm->next) {
@@ -205,9 +205,8 @@ static int newest_first(const void *a, const void *b) {
  * marker existed. Returns those. */
 static size_t take_back_all(wc_core *core, wc_recv ***matched) {
     void *context = core->port.context;
-    size_t n = core->port.native_receives(context, NULL, 0), kept = 0;
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(context, list, n);
+    size_t n, kept = 0;
+    wc_recv **list = wc_native_receives(core, &n);
     qsort(list, n, sizeof *list, newest_first);
     wc_recv *queue = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -306,9 +305,8 @@ static void add_to_cut(wc_core *core, wc_message *m) {
 /* What MPI has matched, and what is on its way into a buffer, is in flight and copied when
  * complete. */
 static void log_native(wc_core *core) {
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     for (size_t i = 0; i < n; i++) {
         wc_recv *r = list[i];
         r->log =
@@ -411,9 +409,8 @@ static void copy_complete(wc_core *core, wc_recv *r) {
  */
 static bool log_is_whole(wc_core *core) {
     bool whole = true;
-    size_t n = core->port.native_receives(core->port.context, NULL, 0);
-    wc_recv **list = wc_core_alloc(n * sizeof *list);
-    core->port.native_receives(core->port.context, list, n);
+    size_t n;
+    wc_recv **list = wc_native_receives(core, &n);
     for (size_t i = 0; i < n; i++) {
         if (list[i]->log && core->port.complete(core->port.context, list[i]))
             copy_complete(core, list[i]);

@@ -279,6 +279,8 @@ typedef enum wc_handle {
 /* A receive begins, natively or in the library. *handle: out with NEW, in with PERSISTENT. */
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
                      int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle);
+/* The first message in the library's hands that a probe finds, told in `status`. NULL: none. */
+wc_message *wc_probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status);
 /* A blocking receive, whatever way. */
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status);
@@ -296,7 +298,6 @@ void wc_port_forget_markers(void);
 /* A datatype of `bytes` packed bytes with a count for it: messages may be longer than an int. */
 void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count);
 void wc_packed_type_free(MPI_Datatype *type);
-int wc_message_deliver(wc_request *r, wc_message *m);
 
 /* ---- control.c ---- */
 

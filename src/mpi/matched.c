@@ -52,19 +52,7 @@ static void set_envelope(MPI_Status *status, const wc_message *m) {
     status->MPI_TAG = m->tag;
 }
 
-static wc_message *first_match(int source, int tag, MPI_Comm comm) {
-    wc_mpi_comm *c = L.way == WC_WAY_SLOW ? wc_comm_of(comm) : NULL;
-    return c ? wc_core_probe(&L.core, &c->core, source == MPI_ANY_SOURCE ? WC_ANY : source,
-                             tag == MPI_ANY_TAG ? WC_ANY : tag)
-             : NULL;
-}
-
-static void hand_out(wc_message *m, MPI_Message *message, MPI_Status *status) {
-    if (status != MPI_STATUS_IGNORE) {
-        PMPI_Status_set_elements_x(status, MPI_BYTE, (MPI_Count)m->bytes);
-        PMPI_Status_set_cancelled(status, 0);
-    }
-    set_envelope(status, m);
+static void hand_out(wc_message *m, MPI_Message *message) {
     wc_core_take(&L.core, m);
     if (m->handle) {
         *message = *(MPI_Message *)m->handle;
@@ -80,10 +68,10 @@ static void hand_out(wc_message *m, MPI_Message *message, MPI_Status *status) {
 /* One look. While armed the library pulls everything: MPI has nothing to show. */
 static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
                 MPI_Status *status) {
-    wc_message *m = first_match(source, tag, comm);
+    wc_message *m = wc_probe_stash(source, tag, comm, status);
     *flag = m && (m->handle || m->arrived || wc_layer_port.arrived(NULL, m));
     if (*flag)
-        hand_out(m, message, status);
+        hand_out(m, message);
     if (m || (L.core.armed && wc_comm_of(comm)))
         return MPI_SUCCESS;
     return PMPI_Improbe(source, tag, comm, flag, message, status);

@@ -154,7 +154,7 @@ WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
 
 /* ---- probes ---- */
 
-static bool probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) {
+wc_message *wc_probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) {
     wc_mpi_comm *c = wc_comm_of(comm);
     wc_message *m = c ? wc_core_probe(&L.core, &c->core, source == MPI_ANY_SOURCE ? WC_ANY : source,
                                       tag == MPI_ANY_TAG ? WC_ANY : tag)
@@ -171,7 +171,7 @@ static bool probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status) 
 /* One look. While armed the library pulls everything, so that MPI has nothing to show but what
  * comes next. */
 static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
-    *flag = probe_stash(source, tag, comm, status);
+    *flag = wc_probe_stash(source, tag, comm, status) != NULL;
     if (*flag || L.core.armed)
         return MPI_SUCCESS;
     return PMPI_Iprobe(source, tag, comm, flag, status);

@@ -209,15 +209,11 @@ static void do_job(wc_writer *w, const wc_job *job, wc_error *error) {
         close_file(w);
 }
 
-/* This thread shares a core with the program, and yet must get its turn when every core computes: at the
- * lowest priority commits took ten times as long. Where this can't be had, no harm. */
-static void stand_back(void) {
-    setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
-}
-
 static void *work(void *context) {
     wc_writer *w = context;
-    stand_back();
+    /* This thread shares a core with the program, and yet must get its turn when every core computes:
+     * at the lowest priority commits took ten times as long. Where this can't be had, no harm. */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->count && !w->stopping)

@@ -95,9 +95,7 @@ static void check_envelope(const sim_payload *p, const MPI_Status *status) {
                     (long long)status->bytes, sim_bytes_of(p));
 }
 
-void sim_oracle_got(const sim_payload *p, const MPI_Status *status, uint64_t order, int source,
-                    int tag) {
-    (void)source;
+void sim_oracle_got(const sim_payload *p, const MPI_Status *status, uint64_t order, int tag) {
     if (p->channel >= SIM_COMMS || p->source >= (uint32_t)J.ranks || p->sequence >= SIM_MESSAGES) {
         sim_problem("rank %d got garbage", me->rank);
         return;
@@ -230,16 +228,12 @@ void sim_oracle_finished(const wc_vote *outcome) {
 
 /* ---- the end, and another beginning ---- */
 
-static bool is_left(const sim_packets *queue) {
-    return queue->first;
-}
-
 void sim_oracle_end(void) {
     if (!sim_network_empty())
         sim_problem("something is left in the network");
     for (int d = 0; d < J.ranks; d++) {
         const sim_rank *r = &J.at[d];
-        if (is_left(&r->unexpected))
+        if (r->unexpected.first)
             sim_problem("rank %d has not received a message with tag %d", d,
                         r->unexpected.first->tag);
         for (int comm = 0; comm < SIM_COMMS; comm++)

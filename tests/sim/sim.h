@@ -60,7 +60,6 @@ typedef struct sim_state {
 
 typedef struct sim_packet {
     int comm, source, to, tag; /* ranks in the communicator */
-    bool sync;                 /* its send ends when it is received */
     MPI_Request send;          /* NULL: has ended */
     size_t bytes;
     struct sim_packet *next;
@@ -92,7 +91,7 @@ struct sim_request {
 typedef struct sim_rank {
     int rank;
     void *process; /* its variables of src/mpi, while another rank runs */
-    bool running, ended, in_mpi;
+    bool ended;
     sim_state state, saved; /* saved: at the record of the attempt under way */
     sim_packets unexpected;
     MPI_Request posted, *posted_end;
@@ -210,7 +209,6 @@ int sim_peer(int channel, int world); /* rank in that channel's communicator; -1
 /* The next message on a channel, as the oracle knows it from now on. */
 void sim_compose(sim_payload *p, int channel, int to, int tag, uint32_t token, uint32_t hops);
 int sim_bytes_of(const sim_payload *p);
-int sim_length(int channel, int to, uint32_t sequence);
 
 /* A receive of a program. */
 typedef struct sim_slot {
@@ -249,8 +247,7 @@ void sim_tokens(void);
 /* ---- oracle.c ---- */
 
 void sim_oracle_open(void);
-void sim_oracle_got(const sim_payload *p, const MPI_Status *status, uint64_t order, int source,
-                    int tag);
+void sim_oracle_got(const sim_payload *p, const MPI_Status *status, uint64_t order, int tag);
 void sim_oracle_finished(const wc_vote *outcome);
 void sim_oracle_end(void);
 /* Puts the states back to those of the last committed cut. False: there is none. */

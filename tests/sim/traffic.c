@@ -20,13 +20,13 @@ int sim_peer(int channel, int world) {
 
 /* ---- messages ---- */
 
-int sim_length(int channel, int to, uint32_t sequence) {
+static int length(int channel, int to, uint32_t sequence) {
     uint64_t h = sim_hash(J.options.seed + 5, (uint64_t)(channel * 8 + to), sequence);
     return (int)(offsetof(sim_payload, padding) + h % (SIM_PADDING + 1));
 }
 
 int sim_bytes_of(const sim_payload *p) {
-    return sim_length((int)p->channel, (int)p->destination, p->sequence);
+    return length((int)p->channel, (int)p->destination, p->sequence);
 }
 
 void sim_compose(sim_payload *p, int channel, int to, int tag, uint32_t token, uint32_t hops) {
@@ -105,7 +105,7 @@ void sim_slot_receive_matched(sim_slot *s) {
 void sim_slot_got(sim_slot *s) {
     sim_trace("rank %d gets %u from %u, channel %u tag %d", me->rank, s->payload.sequence,
               s->payload.source, s->payload.channel, s->payload.tag);
-    sim_oracle_got(&s->payload, &s->status, s->order, s->source, s->tag);
+    sim_oracle_got(&s->payload, &s->status, s->order, s->tag);
 }
 
 /* ---- ways to wait ---- */
