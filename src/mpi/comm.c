@@ -226,7 +226,7 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
         return native(comm);
     wc_layer_touch();
     c->core.freed = true;
-    L.last_comm = L.fast_comm = &wc_no_comm;
+    L.last_comm = L.fast_comm = WC_NO_COMM;
     /* Immediate programs: a marker to a rank that has freed the communicator would never be
      * received. So it is only hidden until every member has freed it, since from then on no marker
      * is sent on it, and until those of the attempt under way have been received. */

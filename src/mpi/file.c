@@ -40,7 +40,7 @@ static wc_hushed hush(bool waits) {
     wc_hushed before = {L.way, slow};
     L.way = WC_WAY_OFF;
     L.waits_natively = false;
-    L.fast_comm = &wc_no_comm;
+    L.fast_comm = WC_NO_COMM;
     return before;
 }
 

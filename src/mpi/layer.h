@@ -120,8 +120,8 @@ typedef struct wc_layer {
 } wc_layer;
 
 extern WC_PROCESS wc_layer wc_layer_state;
-extern WC_PROCESS wc_mpi_comm
-    wc_no_comm; /* stands where there is none: no handle is equal to its */
+extern const wc_mpi_comm wc_no_comm;
+#define WC_NO_COMM ((wc_mpi_comm *)&wc_no_comm) /* where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
 #define L wc_layer_state
 
@@ -215,7 +215,7 @@ static inline bool wc_comm_refuses_send(const wc_mpi_comm *c, int count, MPI_Dat
 /* Chooses L.fast_comm. */
 static inline void wc_comm_choose_fast(void) {
     bool fast = L.way == WC_WAY_FAST && !L.last_comm->careful;
-    L.fast_comm = fast ? L.last_comm : &wc_no_comm;
+    L.fast_comm = fast ? L.last_comm : WC_NO_COMM;
 }
 
 /* The stream of a call on the FAST way, if it was used before. NULL: take the long way. Errors are fatal

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sim.h"
 
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,11 +25,11 @@ sim_rank *me;
 static struct {
     ucontext_t begin;
     bool begun;
-    jmp_buf at;         /* where it goes on: cheaper than swapcontext, which asks the system */
+    void *at[5];        /* where it goes on; cheaper than swapcontext, which asks the system */
     void *stack, *fake; /* fake: the sanitizer's */
     void (*body)(void);
 } fibers[SIM_RANKS];
-static jmp_buf scheduler;
+static void *scheduler[5];
 static void *pristine;
 static int loaded = -1;
 
@@ -101,9 +100,14 @@ void sim_fiber_start(int rank, void (*body)(void)) {
     fibers[rank].fake = NULL;
 }
 
+/* A function of its own: the builtin can't jump within one. */
+static _Noreturn __attribute__((noinline)) void jump(void **to) {
+    __builtin_longjmp(to, 1);
+}
+
 static _Noreturn void go_on(int rank) {
     if (fibers[rank].begun)
-        _longjmp(fibers[rank].at, 1);
+        jump(fibers[rank].at);
     fibers[rank].begun = true;
     setcontext(&fibers[rank].begin);
     abort();
@@ -113,7 +117,7 @@ void sim_resume(int rank) {
     sim_load(rank);
     me = &J.at[rank];
     BEFORE_SWITCH(&scheduler_fake, fibers[rank].stack, STACK_BYTES);
-    if (_setjmp(scheduler) == 0)
+    if (__builtin_setjmp(scheduler) == 0)
         go_on(rank);
     AFTER_SWITCH(scheduler_fake, NULL, NULL);
     me = NULL;
@@ -122,8 +126,8 @@ void sim_resume(int rank) {
 void sim_yield(void) {
     int rank = me->rank;
     BEFORE_SWITCH(&fibers[rank].fake, scheduler_stack, scheduler_bytes);
-    if (_setjmp(fibers[rank].at) == 0)
-        _longjmp(scheduler, 1);
+    if (__builtin_setjmp(fibers[rank].at) == 0)
+        jump(scheduler);
     AFTER_SWITCH(fibers[rank].fake, &scheduler_stack, &scheduler_bytes);
 }
 

@@ -28,7 +28,7 @@ unsigned sim_choose(unsigned n) {
     J.random ^= J.random >> 12;
     J.random ^= J.random << 25;
     J.random ^= J.random >> 27;
-    return (unsigned)((J.random * UINT64_C(0x2545F4914F6CDD1D) >> 32) % n);
+    return (unsigned)((J.random * UINT64_C(0x2545F4914F6CDD1D) >> 32) * n >> 32);
 }
 
 void sim_problem(const char *format, ...) {

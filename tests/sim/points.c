@@ -148,7 +148,7 @@ static void progress_all(void) {
 
 static void point_1_no_orphan_nothing_lost_nothing_twice(void **state) {
     (void)state;
-    totals t = run_seeds(1, 200);
+    totals t = run_seeds(1, 400);
     assert_true(t.commits > 500);
     assert_true(t.in_flight > 2000);
 }
