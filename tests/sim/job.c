@@ -186,7 +186,9 @@ static life next_life(int lives) {
 }
 
 static void open_job(const sim_options *options, int ranks) {
-    J = (sim_job){.options = *options, .ranks = ranks, .turn_ns = 1};
+    J = (sim_job){.options = *options, .ranks = ranks, .members = ranks, .turn_ns = 1};
+    if (options->members)
+        J.members = options->members;
     J.random = sim_hash(options->seed, 1, 7) | 1;
     J.turn_ns = 1 + sim_choose(400000);
     J.preempt = options->quiet ? 0 : 3 + sim_choose(12);

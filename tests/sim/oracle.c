@@ -157,8 +157,8 @@ static void judge_channel(const cut *c, uint32_t comm, uint32_t s, int d) {
 
 /* Definition 1.2 of the notes, by vector clocks. */
 static void judge_clocks(const cut *c) {
-    for (int i = 0; i < J.ranks; i++)
-        for (int j = 0; j < J.ranks; j++)
+    for (int i = 0; i < J.members; i++)
+        for (int j = 0; j < J.members; j++)
             if (c->state[i].clock[j] > c->state[j].clock[j])
                 sim_problem("cut: rank %d knows more of rank %d than that had done", i, j);
 }
@@ -166,8 +166,8 @@ static void judge_clocks(const cut *c) {
 static void judge(const cut *c) {
     judge_clocks(c);
     for (uint32_t comm = 0; comm < SIM_COMMS; comm++)
-        for (int s = 0; s < J.ranks; s++)
-            for (int d = 0; d < J.ranks; d++)
+        for (int s = 0; s < J.members; s++)
+            for (int d = 0; d < J.members; d++)
                 judge_channel(c, comm, (uint32_t)s, d);
 }
 
@@ -216,7 +216,7 @@ void sim_oracle_finished(const wc_vote *outcome) {
     open.messages[me->rank] = list;
     open.count[me->rank] = messages->count;
     J.in_flight += (unsigned)messages->count;
-    if (++open.ranks < (unsigned)J.ranks)
+    if (++open.ranks < (unsigned)J.members)
         return;
     if (!J.problem[0])
         judge(&open);

@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What must hold, point by point: protocol.md, section 7. The real file and real deaths are in tests/fault. */
-#include "sim.h"
+#include "hand.h"
 
 #include "mpi/layer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-enum { TURNS = 30000 };
 
 typedef struct totals {
     unsigned commits, voids, in_flight, restored;
 } totals;
-
-static unsigned voids(void) {
-    unsigned n = 0;
-    for (int i = 0; i < 64; i++)
-        n += J.voids[i];
-    return n;
-}
 
 static totals run_seeds(uint64_t first, uint64_t n) {
     totals t = {0};
@@ -34,114 +21,6 @@ static totals run_seeds(uint64_t first, uint64_t n) {
         t.restored += J.restored;
     }
     return t;
-}
-
-/* ---- ranks moved by hand ---- */
-
-/* Lets a rank do something that it can do at once. */
-static void let(int rank, void (*command)(void *), void *argument) {
-    sim_rank *r = &J.at[rank];
-    r->command = command;
-    r->argument = argument;
-    for (int turn = 0; turn < 100 && r->command; turn++) {
-        J.now += J.turn_ns;
-        sim_resume(rank);
-    }
-    assert_null(r->command);
-}
-
-static void pass_safepoint(void *unused) {
-    (void)unused;
-    sim_safepoint();
-}
-
-static void ask(void *unused) {
-    (void)unused;
-    wc_core_request(&L.core);
-    wc_layer_update();
-}
-
-static void progress(void *unused) {
-    (void)unused;
-    wc_layer_progress();
-}
-
-static void receive_any(void *unused) {
-    (void)unused;
-    sim_slot slot;
-    sim_slot_set(&slot, 0, MPI_ANY_SOURCE, MPI_ANY_TAG);
-    sim_slot_receive(&slot);
-}
-
-typedef struct named {
-    int to;
-    uint32_t name;
-} named;
-
-static void send_named(void *argument) {
-    const named *n = argument;
-    sim_send(0, n->to, 0, n->name, 0);
-}
-
-static void pass_safepoints(void) {
-    for (int i = 0; i < J.ranks; i++)
-        let(i, pass_safepoint, NULL);
-}
-
-static bool recorded(int rank) {
-    sim_load(rank);
-    return L.core.state >= WC_STATE_RECORDED;
-}
-
-static bool busy(int rank) {
-    sim_load(rank);
-    return wc_core_busy(&L.core);
-}
-
-/* Until nobody has an attempt under way. Aligned ranks pass their safe points together. */
-static void finish_attempts(void) {
-    for (int turn = 0; turn < TURNS; turn++) {
-        while (sim_network_deliver())
-            ;
-        pass_safepoints();
-        bool any = !sim_network_empty();
-        for (int i = 0; i < J.ranks; i++)
-            any = any || busy(i);
-        if (!any)
-            return;
-    }
-    fail_msg("an attempt does not end");
-}
-
-static void request(int rank) {
-    let(rank, ask, NULL);
-}
-
-/* A blocking receive whose message is at hand. */
-static void receive(int rank) {
-    let(rank, receive_any, NULL);
-}
-
-static void send(int from, int to, uint32_t name) {
-    let(from, send_named, &(named){to, name});
-}
-
-static void deliver(int from, int to) {
-    sim_network_deliver_on(MPI_COMM_WORLD, from, to);
-}
-
-static void pass(int from, int to, uint32_t name) {
-    send(from, to, name);
-    deliver(from, to);
-    receive(to);
-}
-
-static void progress_all(void) {
-    for (int turn = 0; turn < 20; turn++) {
-        sim_network_deliver_besides(MPI_COMM_WORLD);
-        for (int i = 0; i < J.ranks; i++)
-            let(i, progress, NULL);
-    }
 }
 
 /* ---- the points ---- */
@@ -171,10 +50,7 @@ static wc_reason outcome_with_count_off_by(int64_t difference) {
     count->count += (uint64_t)difference;
     J.options.fault = "a forged count"; /* so that its discovery is no problem */
     finish_attempts();
-    wc_reason found = WC_REASON_NONE;
-    for (int i = 0; i < 64; i++)
-        if (J.voids[i])
-            found = (wc_reason)i;
+    wc_reason found = void_reason();
     assert_int_equal(J.commits + voids(), 1);
     sim_close();
     return found;
@@ -236,14 +112,14 @@ static void point_6_the_figure_of_the_notes(void **state) {
     send(P3, P1, 5);
     request(P1);
     progress_all();
-    let(P1, pass_safepoint, NULL); /* p1 records, its marker goes to p2 */
+    pass_safepoint(P1); /* p1 records, its marker goes to p2 */
     assert_true(recorded(P1));
     assert_false(recorded(P2));
     send(P1, P2, 6);
     deliver(P2, P1); /* m3 */
     receive(P1);
     deliver(P1, P2); /* the marker: p2 records, and hands it on */
-    let(P2, pass_safepoint, NULL);
+    pass_safepoint(P2);
     assert_true(recorded(P2));
     assert_false(recorded(P3));
     send(P2, P3, 7);
@@ -254,7 +130,7 @@ static void point_6_the_figure_of_the_notes(void **state) {
     deliver(P1, P2); /* m6 */
     receive(P2);
     deliver(P2, P3); /* the marker: p3 records */
-    let(P3, pass_safepoint, NULL);
+    pass_safepoint(P3);
     assert_true(recorded(P3));
     deliver(P2, P3); /* m7 */
     receive(P3);

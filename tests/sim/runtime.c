@@ -91,7 +91,7 @@ void sim_runtime_begin(void) {
                                    .busy = busy,
                                    .finalize = finalize};
     wc_core_config config = {.rank = me->rank,
-                             .ranks = J.ranks,
+                             .ranks = J.members,
                              .requests_allowed = J.open,
                              .timeout_ns = 40000 * J.turn_ns,
                              .patience_ns = (1 + sim_choose(sim_choose(2) ? 40 : 2000)) * J.turn_ns,
@@ -102,7 +102,12 @@ void sim_runtime_begin(void) {
                              .break_take_back = is_broken("take_back"),
                              .break_order = is_broken("order"),
                              .break_carry = is_broken("carry")};
-    wc_layer_attach(MPI_COMM_WORLD, &hooks, &config);
+    MPI_Comm job = MPI_COMM_WORLD;
+    if (J.members < J.ranks)
+        PMPI_Comm_split(MPI_COMM_WORLD, me->rank < J.members, me->rank, &job);
+    if (me->rank >= J.members)
+        return;
+    wc_layer_attach(job, &hooks, &config);
     wc_layer_set_immediate(J.immediate);
     if (J.restarted)
         sim_oracle_give_back();
@@ -121,6 +126,8 @@ void sim_restore_message(uint64_t uid, int source, int tag, const void *data, si
 }
 
 void sim_safepoint(void) {
+    if (!L.attached)
+        return;
     if (!J.options.quiet && (sim_choose(4) == 0 && !wc_core_busy(&L.core)))
         wc_core_request(&L.core);
     if (!J.options.quiet && sim_choose(40) == 0)

@@ -18,6 +18,8 @@
  *   oracle.c      judges each cut, each hand-over and the end of the run, by its own account
  *   main.c        wavecut-sim: many seeds
  *   points.c      section 7 of protocol.md, point by point
+ *   corners.c     what random traffic does not come to
+ *   hand.c        ranks moved by hand, for these two
  */
 #ifndef SIM_H
 #define SIM_H
@@ -110,6 +112,7 @@ typedef struct sim_options {
     bool verbose;
     bool quiet;        /* no requests by chance, no failing disk, no preemption */
     int dies_at;       /* turn at which the job dies, and is restarted; 0: by the seed */
+    int members;       /* so many ranks take part in snapshots, the first ones; 0: all */
     const char *fault; /* the rule to break; NULL: none */
 } sim_options;
 
@@ -118,11 +121,12 @@ typedef struct sim_job {
     bool immediate;
     bool open; /* requests may stay open across safe points: no restart */
     void (*program)(void);
-    int ranks;
+    int ranks, members; /* members: those that take part in snapshots */
     uint64_t random;
     int64_t now, turn_ns;
     unsigned preempt, delay; /* one call in so many is interrupted; one look in so many succeeds */
     size_t eager;            /* longer messages wait for their receive */
+    MPI_Comm stuck;          /* no receive of data on it completes */
     unsigned restarted;      /* times */
     sim_rank at[SIM_RANKS];
     unsigned commits, voids[64];
