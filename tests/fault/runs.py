@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT_S = 120  # of one run: then it hangs
 
 
@@ -109,6 +110,12 @@ class Job:
     def output(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+
+def python(build, script, *options):
+    """Program and options of a Job: a script of mpi4py under the preloaded library."""
+    return "/usr/bin/env", [f"LD_PRELOAD={build}/lib/libwavecut-{mpi_of(build)}.so", f"PYTHONPATH={build}/lib/wavecut/python",
+                            "/usr/bin/python3", os.path.join(ROOT, script), *map(str, options)]
 
 
 def has_store(pid):

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The calls of wavecut.h for programs of mpi4py and numpy.
+
+Each function does what its namesake in wavecut.h says, and is collective or local as it is there. The library has to be
+preloaded, since it must stand before MPI:
+
+    mpirun -x LD_PRELOAD=PREFIX/lib/libwavecut-openmpi.so -x PYTHONPATH=PREFIX/lib/wavecut/python python3 program.py
+
+What fails raises Error with the library's own text.
+"""
+import ctypes
+
+import numpy as np
+from mpi4py import MPI
+
+ALIGNED, IMMEDIATE = 0, 1
+_NOT_FOUND = 6
+
+_library = ctypes.CDLL(None)  # whatever stands before MPI in this process
+if not hasattr(_library, "wavecut_init"):
+    raise ImportError("wavecut_mpi: no Wavecut in this process: start it with LD_PRELOAD=.../libwavecut-openmpi.so, "
+                      "or the library of another MPI that mpi4py is built for")
+_library.wavecut_error_text.restype = ctypes.c_char_p
+_library.wavecut_status_name.restype = ctypes.c_char_p
+
+# A handle of MPI is an address in one MPI and a number in another one.
+_Handle = ctypes.c_void_p if MPI._sizeof(MPI.Comm) == ctypes.sizeof(ctypes.c_void_p) else ctypes.c_int
+
+
+def _handle(thing):
+    return _Handle.from_address(MPI._addressof(thing))
+
+
+# By kind and bytes, as in numpy.dtype.str.
+_TYPES = {
+    "b1": MPI.C_BOOL, "V1": MPI.BYTE,
+    "i1": MPI.INT8_T, "i2": MPI.INT16_T, "i4": MPI.INT32_T, "i8": MPI.INT64_T,
+    "u1": MPI.UINT8_T, "u2": MPI.UINT16_T, "u4": MPI.UINT32_T, "u8": MPI.UINT64_T,
+    "f4": MPI.FLOAT, "f8": MPI.DOUBLE, np.dtype(np.longdouble).str[1:]: MPI.LONG_DOUBLE,
+    "c8": MPI.C_FLOAT_COMPLEX, "c16": MPI.C_DOUBLE_COMPLEX, np.dtype(np.clongdouble).str[1:]: MPI.C_LONG_DOUBLE_COMPLEX,
+}
+_protected = {}  # keeps the arrays alive; the library may use them until they are unprotected or replaced
+
+
+class Error(RuntimeError):
+    """A call failed. status: the number, name: the name in wavecut.h."""
+
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+        self.name = _library.wavecut_status_name(status).decode()
+
+
+def _check(status):
+    if status:
+        raise Error(status, _library.wavecut_error_text().decode(errors="replace"))
+
+
+def _name(name):
+    if "\0" in name:
+        raise ValueError(f"{name!r}: a null character in a name")
+    return name.encode()
+
+
+def _memory(name, array):
+    """Address and MPI datatype of an array that the library can save and fill where it is."""
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f'"{name}": only a numpy.ndarray can be protected, not {type(array).__name__}')
+    if array.dtype.str[1:] not in _TYPES or not array.dtype.isnative:
+        raise TypeError(f'"{name}": an array of {array.dtype} can\'t be protected; logical, integer, floating-point and complex '
+                        "numbers in the machine's byte order can")
+    if not array.flags.c_contiguous:
+        raise ValueError(f'"{name}": the array is not contiguous in C order; protect the array that it is a view of '
+                         "(of one in Fortran order, its transpose .T)")
+    if not array.flags.writeable:
+        raise ValueError(f'"{name}": the array is read-only, and a restart has to fill it')
+    return ctypes.c_void_p(array.ctypes.data), _handle(_TYPES[array.dtype.str[1:]])
+
+
+def init(comm=MPI.COMM_WORLD):
+    """Starts checkpointing for the ranks of `comm`."""
+    _check(_library.wavecut_init(_handle(comm)))
+
+
+def cut(mode):
+    """ALIGNED, the default, or IMMEDIATE."""
+    _check(_library.wavecut_cut(ctypes.c_int(mode)))
+
+
+def protect(name, array):
+    """Protects a numpy array under `name`; a variable that changes is an array of one element. The array is kept alive, and
+    only what is changed in place is saved: protect it again if another one takes its place."""
+    address, datatype = _memory(name, array)
+    _check(_library.wavecut_protect(_name(name), address, ctypes.c_size_t(array.size), datatype))
+    _protected[name] = array
+
+
+def protect_array(name, array, shape, offset):
+    """Protects this rank's part of a global array of that shape; it begins at `offset` along the first axis."""
+    address, datatype = _memory(name, array)
+    if len(shape) != array.ndim or not array.ndim:
+        raise ValueError(f'"{name}": the array has {array.ndim} dimensions, the global array {len(shape)}')
+    sizes = ctypes.c_size_t * array.ndim
+    _check(_library.wavecut_protect_array(_name(name), address, datatype, ctypes.c_int(array.ndim), sizes(*shape),
+                                          sizes(*array.shape), sizes(offset)))
+    _protected[name] = array
+
+
+def unprotect(name):
+    """Ends the protection of `name`."""
+    _check(_library.wavecut_unprotect(_name(name)))
+    del _protected[name]
+
+
+def stored(name):
+    """What restore() will find under `name` for this rank: (elements, dtype), or None."""
+    count, datatype = ctypes.c_size_t(), _Handle()
+    status = _library.wavecut_stored(_name(name), ctypes.byref(count), ctypes.byref(datatype))
+    if status == _NOT_FOUND:
+        return None
+    _check(status)
+    return count.value, np.dtype(next(k for k, t in _TYPES.items() if _handle(t).value == datatype.value))
+
+
+def restore():
+    """Begins the run. True: this is a restart, and the protected arrays are filled."""
+    restarted = ctypes.c_int()
+    _check(_library.wavecut_restore(ctypes.byref(restarted)))
+    return bool(restarted.value)
+
+
+def safepoint():
+    """The protected arrays describe this rank fully."""
+    _check(_library.wavecut_safepoint())
+
+
+def request():
+    """Asks for a snapshot."""
+    _check(_library.wavecut_request())
+
+
+def finalize():
+    """Ends checkpointing, before MPI.Finalize, which mpi4py calls when the program ends."""
+    _check(_library.wavecut_finalize())
