@@ -47,7 +47,8 @@ extern "C" {
     X(ERR_SETTING, 11, "a setting is wrong")                                                    \
     X(ERR_MPI, 12, "an MPI call failed, or this is another MPI than the library was built for") \
     X(ERR_UNSUPPORTED, 13, "not supported by this version")                                     \
-    X(ERR_PEER, 14, "another rank failed; its message says why")
+    X(ERR_PEER, 14, "another rank failed; its message says why")                                \
+    X(ERR_CALLBACK, 15, "a callback of the program failed")
 
 typedef enum wavecut_status {
 #define WAVECUT_STATUS_CODE(name, value, text) WAVECUT_##name = (value),
@@ -111,6 +112,50 @@ wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Dataty
                                      const size_t global[], const size_t local[],
                                      const size_t offset[]);
 
+/* Where a save callback's bytes go. The library's; valid until the callback returns. */
+typedef struct wavecut_sink wavecut_sink;
+
+/*
+ * Called by the library inside a record: at a safe point, or in a blocking receive that directly follows it. Writes
+ * what is to be saved with wavecut_write, as often as it likes; nothing written is fine too. Returns 0; anything else
+ * voids the attempt, with the name and the number as the reason, and the program goes on.
+ */
+typedef int wavecut_save_function(void *user, wavecut_sink *sink);
+
+/*
+ * Called by the library inside wavecut_restore after a restart, with the `count` bytes that the save callback of this
+ * rank wrote, checked against their length and checksum. `bytes` is the library's, aligned as by malloc, valid until
+ * the callback returns. Returns 0; anything else fails wavecut_restore on all ranks.
+ */
+typedef int wavecut_load_function(void *user, const void *bytes, size_t count);
+
+/*
+ * Protects state that is no flat memory (lists, trees, hash tables) under `name`: `save` writes it as bytes into each
+ * snapshot, as many as it has at that time, and `load` makes it again from them. In the file they are unsigned 8-bit
+ * integers, with the same index as any array. Local; like wavecut_protect otherwise, and a name may be protected again
+ * and unprotected like any other. What the bytes mean is the program's affair: without pointers, and of fixed widths if
+ * another machine is to read them.
+ *   name  in  as wavecut_protect
+ *   save  in  must stay valid until unprotected, protected again or finalized
+ *   load  in  likewise
+ *   user  in  passed on to both as it is; may be NULL
+ * A callback may call no function of this header but wavecut_write (in `save`) and the two that tell texts, no function
+ * of MPI, and must not leave by longjmp or an exception. `save` changes nothing that is protected; what it takes is
+ * time in which the program stands still. `load` is called before protected arrays are filled, in the order of the
+ * names, so it must not read them.
+ * A failure leaves what was protected before. Errors: ARGUMENT, NAME, MEMORY, ORDER.
+ */
+wavecut_status wavecut_protect_callback(const char *name, wavecut_save_function *save,
+                                        wavecut_load_function *load, void *user);
+
+/*
+ * Appends `count` bytes to what this save callback has saved. Only inside of it, with its sink.
+ *   bytes  in  the caller's, copied; may be NULL if count is 0
+ * Errors: ORDER; MEMORY (WAVECUT_STAGING_MB, or there is none), and then the attempt is void whatever the callback
+ * returns.
+ */
+wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count);
+
 /* Ends the protection of `name`. Local. Errors: NAME (not protected), ORDER. */
 wavecut_status wavecut_unprotect(const char *name);
 
@@ -127,8 +172,8 @@ wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *typ
  * Begins the run: fills the protected memory and the channels from the snapshot chosen by WAVECUT_RESTART, or does
  * nothing on a fresh start. Collective, once, when everything is protected and before the first safe point.
  *   restarted  out  1 after a restart, 0 on a fresh start; may be NULL
- * All ranks return the same status. On failure no protected byte has been changed.
- * Errors: MISMATCH (the text lists what differs), DAMAGED, IO, MEMORY, ORDER, PEER.
+ * All ranks return the same status. On failure no protected array has been changed; load callbacks may have run.
+ * Errors: MISMATCH (the text lists what differs), DAMAGED, IO, MEMORY, CALLBACK, ORDER, PEER.
  */
 wavecut_status wavecut_restore(int *restarted);
 

@@ -24,6 +24,7 @@
     X(PARTIAL_TYPE, "received a part of a datatype, which can't be copied")                        \
     X(OUTSIDE, "exchanged messages with a rank outside the communicator of wavecut_init")          \
     X(MODES_DIFFER, "chose another kind of cut than other ranks")                                  \
+    X(CALLBACK, "could not save a part of its state")                                              \
     X(MEMORY, "has no memory for the snapshot")                                                    \
     X(STORE, "could not write the snapshot")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls of wavecut.h. */
-#include "datatype.h"
+#include "api.h"
 #include "log.h"
 #include "report.h"
 #include "restore.h"
@@ -60,11 +60,14 @@ wc_status wc_agree(wc_error *error) {
     return error->status;
 }
 
-/* A failure of this rank alone, for the caller. */
-static wavecut_status fail(wc_error error) {
+wavecut_status wc_answer(wc_error error) {
     last_error = error;
-    wc_log_rank(WC_LOG_ERROR, "%s", error.text);
     return (wavecut_status)error.status;
+}
+
+wavecut_status wc_fail(wc_error error) {
+    wc_log_rank(WC_LOG_ERROR, "%s", error.text);
+    return wc_answer(error);
 }
 
 /* One that all ranks have agreed on. */
@@ -74,10 +77,16 @@ static wavecut_status fail_together(wc_error error) {
     return (wavecut_status)error.status;
 }
 
-static wavecut_status out_of_order(const char *call, const char *when) {
+wavecut_status wc_out_of_order(const char *call, const char *when) {
     wc_error error;
+    if (R.phase == WC_RUN_CALLBACK)
+        when = "can't be called by a save or load callback";
     wc_error_set(&error, WC_ERR_ORDER, "%s %s", call, when);
-    return fail(error);
+    return wc_fail(error);
+}
+
+bool wc_is_running(void) {
+    return R.phase == WC_RUN_OPEN || R.phase == WC_RUN_ON;
 }
 
 /* ---- hooks ---- */
@@ -200,7 +209,7 @@ static wavecut_status init_again(MPI_Comm comm) {
     int result;
     PMPI_Comm_compare(comm, L.job, &result);
     if (result != MPI_IDENT && result != MPI_CONGRUENT)
-        return out_of_order("wavecut_init", "was called before, with another communicator");
+        return wc_out_of_order("wavecut_init", "was called before, with another communicator");
     R.inits++;
     return WAVECUT_OK;
 }
@@ -210,16 +219,16 @@ WC_EXPORT wavecut_status wavecut_init(MPI_Comm comm) {
     PMPI_Initialized(&initialized);
     PMPI_Finalized(&ended);
     if (!initialized || ended)
-        return out_of_order("wavecut_init", "belongs between MPI_Init and MPI_Finalize");
+        return wc_out_of_order("wavecut_init", "belongs between MPI_Init and MPI_Finalize");
     if (R.inits)
         return init_again(comm);
     if (R.phase != WC_RUN_NONE)
-        return out_of_order("wavecut_init",
-                            "was called after wavecut_finalize: one run per process");
+        return wc_out_of_order("wavecut_init",
+                               "was called after wavecut_finalize: one run per process");
     wc_error error = {WC_OK, ""};
     if (comm == MPI_COMM_NULL || PMPI_Comm_test_inter(comm, &inter) != MPI_SUCCESS || inter) {
         wc_error_set(&error, WC_ERR_ARGUMENT, "wavecut_init takes an intracommunicator");
-        return fail(error);
+        return wc_fail(error);
     }
     R.comm = comm;
     PMPI_Comm_rank(comm, &R.rank);
@@ -236,146 +245,16 @@ WC_EXPORT wavecut_status wavecut_init(MPI_Comm comm) {
     return WAVECUT_OK;
 }
 
-/* ---- what is protected ---- */
-
-static bool is_running(void) {
-    return R.phase == WC_RUN_OPEN || R.phase == WC_RUN_ON;
-}
-
-static wavecut_status put_region(wc_region *region, const char *name, MPI_Datatype type) {
-    wc_error error = {WC_OK, ""};
-    if (wc_region_check_name(name, &error) != WC_OK)
-        return fail(error);
-    strcpy(region->name, name);
-    if (!wc_datatype_stored(type, &region->type)) {
-        char type_name[MPI_MAX_OBJECT_NAME] = "MPI_DATATYPE_NULL";
-        int length;
-        if (type != MPI_DATATYPE_NULL)
-            PMPI_Type_get_name(type, type_name, &length);
-        wc_error_set(&error, WC_ERR_TYPE,
-                     "\"%s\": the datatype %s can't be stored; predefined C and Fortran types can",
-                     name, type_name[0] ? type_name : "(derived)");
-        return fail(error);
-    }
-    if (region->count && !region->address)
-        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": the address of %llu elements is NULL", name,
-                     (unsigned long long)region->count);
-    else if (region->count > (uint64_t)PTRDIFF_MAX / wc_type_bytes(region->type))
-        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": %llu elements are more than there is memory",
-                     name, (unsigned long long)region->count);
-    else
-        wc_regions_put(&R.regions, region, &error);
-    /* Room for the copy is made here rather than in the record; there it is checked again. */
-    if (error.status == WC_OK && R.phase == WC_RUN_ON && !wc_snapshot_busy() &&
-        !wc_core_busy(&L.core))
-        wc_staging_reserve(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, NULL);
-    return error.status == WC_OK ? WAVECUT_OK : fail(error);
-}
-
-WC_EXPORT wavecut_status wavecut_protect(const char *name, void *address, size_t count,
-                                         MPI_Datatype type) {
-    if (!is_running())
-        return out_of_order("wavecut_protect", "belongs between wavecut_init and wavecut_finalize");
-    wc_region region = {.address = address, .count = count};
-    return put_region(&region, name, type);
-}
-
-/* Is it a split along the first axis? Then *count are this rank's elements, *first those before. */
-static wc_status check_split(const char *name, int ndims, const size_t global[],
-                             const size_t local[], const size_t offset[], wc_region *region,
-                             wc_error *error) {
-    if (ndims < 1 || ndims > WC_REGION_MAX_DIMS || !global || !local || !offset)
-        return wc_error_set(error, WC_ERR_ARGUMENT,
-                            "\"%s\": a global array has 1 to %d dimensions with shapes",
-                            name ? name : "", WC_REGION_MAX_DIMS);
-    uint64_t row = 1;
-    for (int d = 0; d < ndims; d++) {
-        if (offset[d] > global[d] || local[d] > global[d] - offset[d])
-            return wc_error_set(
-                error, WC_ERR_ARGUMENT,
-                "\"%s\": along axis %d this part [%zu, %zu) is outside the global array of %zu",
-                name ? name : "", d, offset[d], offset[d] + local[d], global[d]);
-        if (d > 0 && (offset[d] || local[d] != global[d]))
-            return wc_error_set(
-                error, WC_ERR_UNSUPPORTED,
-                "\"%s\": this version splits a global array along its first axis only",
-                name ? name : "");
-        region->shape[d] = global[d];
-        if (__builtin_mul_overflow(row, d > 0 ? global[d] : 1, &row))
-            return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
-                                name ? name : "");
-    }
-    region->ndims = (uint32_t)ndims;
-    uint64_t whole;
-    if (__builtin_mul_overflow(row, global[0], &whole))
-        return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
-                            name ? name : "");
-    region->count = row * local[0];
-    region->first = row * offset[0];
-    return WC_OK;
-}
-
-WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type,
-                                               int ndims, const size_t global[],
-                                               const size_t local[], const size_t offset[]) {
-    if (!is_running())
-        return out_of_order("wavecut_protect_array",
-                            "belongs between wavecut_init and wavecut_finalize");
-    wc_region region = {.address = address};
-    wc_error error = {WC_OK, ""};
-    if (check_split(name, ndims, global, local, offset, &region, &error) != WC_OK)
-        return fail(error);
-    return put_region(&region, name, type);
-}
-
-WC_EXPORT wavecut_status wavecut_unprotect(const char *name) {
-    if (!is_running())
-        return out_of_order("wavecut_unprotect",
-                            "belongs between wavecut_init and wavecut_finalize");
-    wc_error error = {WC_OK, ""};
-    if (!name || wc_regions_remove(&R.regions, name, &error) != WC_OK) {
-        if (!name)
-            wc_error_set(&error, WC_ERR_NAME, "wavecut_unprotect takes a name, not NULL");
-        return fail(error);
-    }
-    return WAVECUT_OK;
-}
-
-WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *type) {
-    if (R.phase != WC_RUN_OPEN)
-        return out_of_order("wavecut_stored", "belongs between wavecut_init and wavecut_restore");
-    wc_error error = {WC_OK, ""};
-    const wc_array *arrays;
-    size_t n = R.chosen && name ? R.store->reader_arrays(R.chosen, &arrays) : 0, i = 0;
-    while (i < n && strcmp(arrays[i].name, name) != 0)
-        i++;
-    wc_index_row row = {0};
-    if (i < n && R.store->reader_head(R.chosen)->ranks == (uint32_t)R.ranks &&
-        R.store->reader_index(R.chosen, i, (uint32_t)R.rank, &row, &error) != WC_OK)
-        return fail(error);
-    if (!row.present) {
-        /* An answer, and no failure to be told on standard error. */
-        wc_error_set(&last_error, WC_ERR_NOT_FOUND, "the snapshot holds no \"%s\" for rank %d",
-                     name ? name : "", R.rank);
-        return WAVECUT_ERR_NOT_FOUND;
-    }
-    if (count)
-        *count = row.count;
-    if (type)
-        *type = wc_datatype_of(arrays[i].type);
-    return WAVECUT_OK;
-}
-
 /* ---- the run ---- */
 
 WC_EXPORT wavecut_status wavecut_cut(wavecut_cut_mode mode) {
     if (R.phase != WC_RUN_OPEN)
-        return out_of_order("wavecut_cut", "belongs between wavecut_init and wavecut_restore");
+        return wc_out_of_order("wavecut_cut", "belongs between wavecut_init and wavecut_restore");
     if (mode != WAVECUT_ALIGNED && mode != WAVECUT_IMMEDIATE) {
         wc_error error;
         wc_error_set(&error, WC_ERR_ARGUMENT,
                      "wavecut_cut takes WAVECUT_ALIGNED or WAVECUT_IMMEDIATE, not %d", (int)mode);
-        return fail(error);
+        return wc_fail(error);
     }
     wc_layer_set_immediate(mode == WAVECUT_IMMEDIATE);
     return WAVECUT_OK;
@@ -383,8 +262,9 @@ WC_EXPORT wavecut_status wavecut_cut(wavecut_cut_mode mode) {
 
 WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
     if (R.phase != WC_RUN_OPEN)
-        return out_of_order("wavecut_restore",
-                            "belongs between wavecut_init and the first wavecut_safepoint, once");
+        return wc_out_of_order(
+            "wavecut_restore",
+            "belongs between wavecut_init and the first wavecut_safepoint, once");
     wc_error error = R.choice;
     bool again = R.chosen != NULL;
     if (error.status != WC_OK)
@@ -410,8 +290,8 @@ WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
 
 WC_EXPORT wavecut_status wavecut_safepoint(void) {
     if (__builtin_expect(R.phase != WC_RUN_ON, 0))
-        return out_of_order("wavecut_safepoint",
-                            "belongs between wavecut_restore and wavecut_finalize");
+        return wc_out_of_order("wavecut_safepoint",
+                               "belongs between wavecut_restore and wavecut_finalize");
     wc_core_step(&L.core);
     L.started_at_safepoint = L.started;
     wc_layer_poll();
@@ -422,8 +302,8 @@ WC_EXPORT wavecut_status wavecut_safepoint(void) {
 
 WC_EXPORT wavecut_status wavecut_request(void) {
     if (R.phase != WC_RUN_ON)
-        return out_of_order("wavecut_request",
-                            "belongs between wavecut_restore and wavecut_finalize");
+        return wc_out_of_order("wavecut_request",
+                               "belongs between wavecut_restore and wavecut_finalize");
     wc_core_request(&L.core);
     wc_layer_update();
     return WAVECUT_OK;
@@ -431,11 +311,11 @@ WC_EXPORT wavecut_status wavecut_request(void) {
 
 WC_EXPORT wavecut_status wavecut_status_get(wavecut_info *info) {
     if (R.phase == WC_RUN_NONE)
-        return out_of_order("wavecut_status_get", "belongs after wavecut_init");
+        return wc_out_of_order("wavecut_status_get", "belongs after wavecut_init");
     if (!info) {
         wc_error error;
         wc_error_set(&error, WC_ERR_ARGUMENT, "wavecut_status_get takes a wavecut_info, not NULL");
-        return fail(error);
+        return wc_fail(error);
     }
     *info = R.info;
     info->in_progress = wc_core_busy(&L.core) || wc_snapshot_busy();
@@ -443,8 +323,8 @@ WC_EXPORT wavecut_status wavecut_status_get(wavecut_info *info) {
 }
 
 WC_EXPORT wavecut_status wavecut_finalize(void) {
-    if (!is_running())
-        return out_of_order("wavecut_finalize", "belongs after wavecut_init, once");
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_finalize", "belongs after wavecut_init, once");
     if (--R.inits)
         return WAVECUT_OK;
     bool ran = R.phase == WC_RUN_ON;

@@ -13,8 +13,8 @@
 wc_status wc_restore_choose(wc_error *error);
 
 /*
- * Fills regions and channels from R.chosen, and closes it. After an error nothing has been changed, on any rank.
- * Errors: MISMATCH, DAMAGED, IO, MEMORY.
+ * Fills regions and channels from R.chosen, and closes it. After an error nothing has been changed, on any rank,
+ * but by load callbacks. Errors: MISMATCH, DAMAGED, IO, MEMORY, CALLBACK.
  */
 wc_status wc_restore_fill(wc_error *error);
 

@@ -16,6 +16,7 @@ typedef enum wc_run_phase {
     WC_RUN_NONE, /* before wavecut_init, or it failed */
     WC_RUN_OPEN, /* wavecut_init to wavecut_restore */
     WC_RUN_ON,   /* wavecut_restore to wavecut_finalize */
+    WC_RUN_CALLBACK, /* in a save or load callback of the program, which calls nothing but wavecut_write */
     WC_RUN_FINISHED
 } wc_run_phase;
 

@@ -179,17 +179,30 @@ void wc_snapshot_watch(int64_t now) {
         S.armed_at = now;
 }
 
+/* The program's callbacks are called in here. False: the attempt is void. */
+static bool copy_state(void) {
+    wc_error error = {WC_OK, ""};
+    wc_run_phase phase = R.phase;
+    R.phase = WC_RUN_CALLBACK;
+    wc_status status =
+        wc_staging_copy(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, &error);
+    R.phase = phase;
+    if (status == WC_OK)
+        return true;
+    wc_log_rank(WC_LOG_ERROR, "%s", error.text);
+    if (status == WC_ERR_CALLBACK)
+        wc_core_void(&L.core, WC_REASON_CALLBACK, -1, -1, error.text);
+    else
+        wc_core_void(&L.core, WC_REASON_MEMORY, -1, -1, NULL);
+    return false;
+}
+
 void wc_snapshot_record(void) {
     WC_FAULT("before_record");
-    wc_error error = {WC_OK, ""};
     struct timespec t;
     int64_t start = wc_layer_now();
-    if (wc_staging_copy(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, &error) !=
-        WC_OK) {
-        wc_log_rank(WC_LOG_ERROR, "%s", error.text);
-        wc_core_void(&L.core, WC_REASON_MEMORY, -1, -1, NULL);
+    if (!copy_state())
         return;
-    }
     wc_rows_free(&S.rows);
     wc_rows_record(&S.rows);
     clock_gettime(CLOCK_REALTIME, &t);

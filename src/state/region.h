@@ -8,15 +8,22 @@
 
 enum { WC_REGION_NAME_BYTES = 256, WC_REGION_MAX_DIMS = 8 };
 
+struct wavecut_sink;
+
 typedef struct wc_region {
     char name[WC_REGION_NAME_BYTES];
     void *address;
-    uint64_t count; /* elements of this rank */
+    uint64_t count; /* elements of this rank; with `save`: as many as the last time */
     wc_type type;
     uint32_t ndims;                     /* 0: local; else part of a global array */
     uint64_t shape[WC_REGION_MAX_DIMS]; /* of the global array */
     uint64_t first;                     /* global array: elements before this rank's part */
     size_t skew; /* where its bytes begin in a page of the file, as far as is known */
+    /* State that is no flat memory: `save` writes its bytes into the sink, `load` takes them back. Both
+     * return 0 or what went wrong. NULL: `address` has them. */
+    int (*save)(void *user, struct wavecut_sink *sink);
+    int (*load)(void *user, const void *bytes, size_t count);
+    void *user;
 } wc_region;
 
 typedef struct wc_regions {

@@ -41,6 +41,13 @@ static wc_status map(wc_staging *staging, uint64_t bytes, wc_error *error) {
     return WC_OK;
 }
 
+static wc_status too_much(uint64_t bytes, uint64_t limit, wc_error *error) {
+    return wc_error_set(
+        error, WC_ERR_MEMORY,
+        "a copy of the protected state takes %llu MiB, more than WAVECUT_STAGING_MB=%llu",
+        (unsigned long long)((bytes + (1 << 20) - 1) >> 20), (unsigned long long)(limit >> 20));
+}
+
 wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uint64_t limit,
                              wc_error *error) {
     if (staging->room < regions->count) {
@@ -52,10 +59,7 @@ wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uin
     }
     uint64_t bytes = bytes_needed(regions);
     if (limit && bytes > limit)
-        return wc_error_set(
-            error, WC_ERR_MEMORY,
-            "a copy of the protected state takes %llu MiB, more than WAVECUT_STAGING_MB=%llu",
-            (unsigned long long)((bytes + (1 << 20) - 1) >> 20), (unsigned long long)(limit >> 20));
+        return too_much(bytes, limit, error);
     if (bytes <= staging->bytes)
         return WC_OK;
     /* The old copy is of no use, and both at once may be too much. */
@@ -63,16 +67,33 @@ wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uin
     return map(staging, round_up(bytes, HUGE_PAGE), error);
 }
 
-void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions) {
-    uint64_t at = 0;
-    for (size_t i = 0; i < regions->count; i++) {
-        const wc_region *r = &regions->at[i];
-        staging->copies[i] = *r;
-        staging->copies[i].address = staging->memory + at + r->skew;
-        at += round_up(wc_region_bytes(r), PAGE) + PAGE;
-    }
-    staging->count = regions->count;
+/* ---- places ---- */
+
+static void *next_place(const wc_staging *staging, const wc_region *region) {
+    return staging->memory + staging->used + region->skew;
 }
+
+static void take_place(wc_staging *staging, const wc_region *copy) {
+    staging->used += round_up(wc_region_bytes(copy), PAGE) + PAGE;
+}
+
+static void begin(wc_staging *staging, const wc_regions *regions) {
+    staging->used = 0;
+    staging->count = regions->count;
+    if (regions->count)
+        memcpy(staging->copies, regions->at, regions->count * sizeof *regions->at);
+}
+
+void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions) {
+    begin(staging, regions);
+    for (size_t i = 0; i < staging->count; i++) {
+        wc_region *copy = &staging->copies[i];
+        copy->address = next_place(staging, copy);
+        take_place(staging, copy);
+    }
+}
+
+/* ---- flat memory ---- */
 
 /* x86 keeps 10 bytes of value in 16. The six bytes of a long double that carry no value would make
  * equal states differ. */
@@ -83,21 +104,86 @@ static void zero_padding(wc_region *copy) {
         memset(p + 10, 0, step - 10);
 }
 
-wc_status wc_staging_copy(wc_staging *staging, const wc_regions *regions, uint64_t limit,
+static void copy_flat(wc_staging *staging, wc_region *copy) {
+    const void *from = copy->address;
+    copy->address = next_place(staging, copy);
+    take_place(staging, copy);
+    if (copy->count)
+        memcpy(copy->address, from, wc_region_bytes(copy));
+    bool long_double = copy->type == WC_TYPE_FLD || copy->type == WC_TYPE_CLD;
+    if (long_double && LDBL_MANT_DIG == 64)
+        zero_padding(copy);
+}
+
+/* ---- callbacks ---- */
+
+/* The pages move, if they must, and with them the copies; their bytes are not copied. */
+static wc_status grow(wc_staging *staging, uint64_t bytes, uint64_t limit, wc_error *error) {
+    if (limit && bytes > limit)
+        return too_much(bytes, limit, error);
+    bytes = round_up(bytes + bytes / 2, HUGE_PAGE);
+    char *memory = mremap(staging->memory, staging->bytes, bytes, MREMAP_MAYMOVE);
+    if (memory == MAP_FAILED)
+        return wc_error_set(error, WC_ERR_MEMORY,
+                            "no memory for a copy of the protected state (%llu MiB)",
+                            (unsigned long long)(bytes >> 20));
+    for (size_t i = 0; i < staging->count; i++)
+        if (staging->copies[i].address) /* not a callback's that is still to come */
+            staging->copies[i].address =
+                memory + ((char *)staging->copies[i].address - staging->memory);
+    staging->memory = memory;
+    staging->bytes = bytes;
+    return WC_OK;
+}
+
+wc_status wc_sink_write(wavecut_sink *sink, const void *bytes, size_t count) {
+    wc_staging *staging = sink->staging;
+    if (sink->error.status != WC_OK)
+        return sink->error.status;
+    uint64_t end = staging->used + PAGE + sink->bytes + count;
+    if (end < count)
+        return wc_error_set(&sink->error, WC_ERR_MEMORY, "\"%s\": %zu bytes are too many",
+                            sink->copy->name, count);
+    if (end > staging->bytes && grow(staging, end, sink->limit, &sink->error) != WC_OK)
+        return sink->error.status;
+    if (count)
+        memcpy((char *)sink->copy->address + sink->bytes, bytes, count);
+    sink->bytes += count;
+    return WC_OK;
+}
+
+static wc_status call_save(wc_staging *staging, wc_region *copy, uint64_t limit, wc_error *error) {
+    wavecut_sink sink = {.staging = staging, .copy = copy, .limit = limit};
+    copy->address = next_place(staging, copy);
+    int code = copy->save(copy->user, &sink);
+    if (sink.error.status != WC_OK)
+        return wc_error_set(error, sink.error.status, "%s", sink.error.text);
+    if (code)
+        return wc_error_set(error, WC_ERR_CALLBACK, "\"%s\": its save callback returned %d",
+                            copy->name, code);
+    copy->count = sink.bytes / wc_type_bytes(copy->type);
+    take_place(staging, copy);
+    return WC_OK;
+}
+
+wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
                           wc_error *error) {
     wc_status status = wc_staging_reserve(staging, regions, limit, error);
     if (status != WC_OK)
         return status;
-    wc_staging_lay_out(staging, regions);
-    for (size_t i = 0; i < staging->count; i++) {
+    begin(staging, regions);
+    for (size_t i = 0; i < staging->count; i++)
+        if (!staging->copies[i].save)
+            copy_flat(staging, &staging->copies[i]);
+    /* Behind the others: how long these get is known only afterwards. */
+    for (size_t i = 0; i < staging->count && status == WC_OK; i++) {
         wc_region *copy = &staging->copies[i];
-        if (copy->count)
-            memcpy(copy->address, regions->at[i].address, wc_region_bytes(copy));
-        bool long_double = copy->type == WC_TYPE_FLD || copy->type == WC_TYPE_CLD;
-        if (long_double && LDBL_MANT_DIG == 64)
-            zero_padding(copy);
+        if (!copy->save)
+            continue;
+        status = call_save(staging, copy, limit, error);
+        regions->at[i].count = copy->count;
     }
-    return WC_OK;
+    return status;
 }
 
 void wc_staging_free(wc_staging *staging) {

@@ -12,13 +12,23 @@
 typedef struct wc_staging {
     char *memory;
     size_t bytes;      /* of `memory` */
+    size_t used;       /* of them, by the copies that have their place */
     wc_region *copies; /* `address` points into `memory` */
     size_t count, room;
 } wc_staging;
 
+/* What a save callback writes into: the end of the staging memory, which grows with it. */
+typedef struct wavecut_sink {
+    wc_staging *staging;
+    wc_region *copy; /* of the region that is being saved */
+    uint64_t bytes;  /* written so far */
+    uint64_t limit;  /* for all of the staging memory; 0: none */
+    wc_error error;  /* the first one */
+} wavecut_sink;
+
 /*
- * Makes room for all regions. `limit` in bytes, 0: none. What was staged before is lost.
- * Errors: MEMORY.
+ * Makes room for all regions, those with a save callback as long as the last time. `limit` in bytes, 0:
+ * none. What was staged before is lost. Errors: MEMORY.
  */
 wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uint64_t limit,
                              wc_error *error);
@@ -26,9 +36,13 @@ wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uin
 /* Gives each region its place; nothing is copied. There must be room (wc_staging_reserve). */
 void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions);
 
-/* Copies all regions. Errors: MEMORY, when regions have grown over the limit. */
-wc_status wc_staging_copy(wc_staging *staging, const wc_regions *regions, uint64_t limit,
+/* Copies all regions, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
+ * when regions have grown over the limit; CALLBACK. */
+wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
                           wc_error *error);
+
+/* Appends to what a save callback has written. Errors: MEMORY, and from then on always. */
+wc_status wc_sink_write(wavecut_sink *sink, const void *bytes, size_t count);
 
 void wc_staging_free(wc_staging *staging);
 

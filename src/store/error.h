@@ -21,7 +21,8 @@ typedef enum wc_status {
     WC_ERR_SETTING = 11,
     WC_ERR_MPI = 12,
     WC_ERR_UNSUPPORTED = 13,
-    WC_ERR_PEER = 14
+    WC_ERR_PEER = 14,
+    WC_ERR_CALLBACK = 15
 } wc_status;
 
 typedef struct wc_error {

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The calls of wavecut.h that say what is protected. */
+#include "api.h"
+#include "datatype.h"
+#include "runtime.h"
+#include "snapshot.h"
+
+#include <string.h>
+
+/* `error` has come from a look at the arguments; then nothing is put. */
+static wavecut_status put_region(wc_region *region, const char *name, wc_error *error) {
+    if (error->status == WC_OK && wc_region_check_name(name, error) == WC_OK) {
+        strcpy(region->name, name);
+        wc_regions_put(&R.regions, region, error);
+    }
+    /* Room for the copy is made here rather than in the record; there it is checked again. */
+    if (error->status == WC_OK && R.phase == WC_RUN_ON && !wc_snapshot_busy() &&
+        !wc_core_busy(&L.core))
+        wc_staging_reserve(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, NULL);
+    return error->status == WC_OK ? WAVECUT_OK : wc_fail(*error);
+}
+
+static wc_status check_type(const char *name, MPI_Datatype type, wc_type *stored, wc_error *error) {
+    char type_name[MPI_MAX_OBJECT_NAME] = "MPI_DATATYPE_NULL";
+    int length;
+    if (wc_datatype_stored(type, stored))
+        return WC_OK;
+    if (type != MPI_DATATYPE_NULL)
+        PMPI_Type_get_name(type, type_name, &length);
+    return wc_error_set(
+        error, WC_ERR_TYPE,
+        "\"%s\": the datatype %s can't be stored; predefined C and Fortran types can", name,
+        type_name[0] ? type_name : "(derived)");
+}
+
+static wavecut_status put_flat(wc_region *region, const char *name, MPI_Datatype type) {
+    wc_error error = {WC_OK, ""};
+    if (wc_region_check_name(name, &error) != WC_OK ||
+        check_type(name, type, &region->type, &error) != WC_OK)
+        return wc_fail(error);
+    if (region->count && !region->address)
+        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": the address of %llu elements is NULL", name,
+                     (unsigned long long)region->count);
+    else if (region->count > (uint64_t)PTRDIFF_MAX / wc_type_bytes(region->type))
+        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": %llu elements are more than there is memory",
+                     name, (unsigned long long)region->count);
+    return put_region(region, name, &error);
+}
+
+WC_EXPORT wavecut_status wavecut_protect(const char *name, void *address, size_t count,
+                                         MPI_Datatype type) {
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_protect",
+                               "belongs between wavecut_init and wavecut_finalize");
+    wc_region region = {.address = address, .count = count};
+    return put_flat(&region, name, type);
+}
+
+/* Is it a split along the first axis? Then *count are this rank's elements, *first those before. */
+static wc_status check_split(const char *name, int ndims, const size_t global[],
+                             const size_t local[], const size_t offset[], wc_region *region,
+                             wc_error *error) {
+    if (ndims < 1 || ndims > WC_REGION_MAX_DIMS || !global || !local || !offset)
+        return wc_error_set(error, WC_ERR_ARGUMENT,
+                            "\"%s\": a global array has 1 to %d dimensions with shapes",
+                            name ? name : "", WC_REGION_MAX_DIMS);
+    uint64_t row = 1;
+    for (int d = 0; d < ndims; d++) {
+        if (offset[d] > global[d] || local[d] > global[d] - offset[d])
+            return wc_error_set(
+                error, WC_ERR_ARGUMENT,
+                "\"%s\": along axis %d this part [%zu, %zu) is outside the global array of %zu",
+                name ? name : "", d, offset[d], offset[d] + local[d], global[d]);
+        if (d > 0 && (offset[d] || local[d] != global[d]))
+            return wc_error_set(
+                error, WC_ERR_UNSUPPORTED,
+                "\"%s\": this version splits a global array along its first axis only",
+                name ? name : "");
+        region->shape[d] = global[d];
+        if (__builtin_mul_overflow(row, d > 0 ? global[d] : 1, &row))
+            return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
+                                name ? name : "");
+    }
+    region->ndims = (uint32_t)ndims;
+    uint64_t whole;
+    if (__builtin_mul_overflow(row, global[0], &whole))
+        return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
+                            name ? name : "");
+    region->count = row * local[0];
+    region->first = row * offset[0];
+    return WC_OK;
+}
+
+WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type,
+                                               int ndims, const size_t global[],
+                                               const size_t local[], const size_t offset[]) {
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_protect_array",
+                               "belongs between wavecut_init and wavecut_finalize");
+    wc_region region = {.address = address};
+    wc_error error = {WC_OK, ""};
+    if (check_split(name, ndims, global, local, offset, &region, &error) != WC_OK)
+        return wc_fail(error);
+    return put_flat(&region, name, type);
+}
+
+WC_EXPORT wavecut_status wavecut_protect_callback(const char *name, wavecut_save_function *save,
+                                                  wavecut_load_function *load, void *user) {
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_protect_callback",
+                               "belongs between wavecut_init and wavecut_finalize");
+    wc_region region = {.type = WC_TYPE_U8, .save = save, .load = load, .user = user};
+    wc_error error = {WC_OK, ""};
+    if (!save || !load)
+        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": a callback is NULL", name ? name : "");
+    return put_region(&region, name, &error);
+}
+
+WC_EXPORT wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count) {
+    wc_error error;
+    if (R.phase != WC_RUN_CALLBACK || !sink) {
+        wc_error_set(&error, WC_ERR_ORDER,
+                     "wavecut_write belongs into a save callback, with its sink");
+        return wc_fail(error);
+    }
+    wc_status status = wc_sink_write(sink, bytes, count);
+    return status == WC_OK ? WAVECUT_OK : wc_answer(sink->error);
+}
+
+WC_EXPORT wavecut_status wavecut_unprotect(const char *name) {
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_unprotect",
+                               "belongs between wavecut_init and wavecut_finalize");
+    wc_error error = {WC_OK, ""};
+    if (!name || wc_regions_remove(&R.regions, name, &error) != WC_OK) {
+        if (!name)
+            wc_error_set(&error, WC_ERR_NAME, "wavecut_unprotect takes a name, not NULL");
+        return wc_fail(error);
+    }
+    return WAVECUT_OK;
+}
+
+WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *type) {
+    if (R.phase != WC_RUN_OPEN)
+        return wc_out_of_order("wavecut_stored",
+                               "belongs between wavecut_init and wavecut_restore");
+    wc_error error = {WC_OK, ""};
+    const wc_array *arrays;
+    size_t n = R.chosen && name ? R.store->reader_arrays(R.chosen, &arrays) : 0, i = 0;
+    while (i < n && strcmp(arrays[i].name, name) != 0)
+        i++;
+    wc_index_row row = {0};
+    if (i < n && R.store->reader_head(R.chosen)->ranks == (uint32_t)R.ranks &&
+        R.store->reader_index(R.chosen, i, (uint32_t)R.rank, &row, &error) != WC_OK)
+        return wc_fail(error);
+    if (!row.present) {
+        wc_error_set(&error, WC_ERR_NOT_FOUND, "the snapshot holds no \"%s\" for rank %d",
+                     name ? name : "", R.rank);
+        return wc_answer(error); /* and no failure to be told on standard error */
+    }
+    if (count)
+        *count = row.count;
+    if (type)
+        *type = wc_datatype_of(arrays[i].type);
+    return WAVECUT_OK;
+}
