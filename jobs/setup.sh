@@ -62,8 +62,9 @@ setup_build() {
     cd "$OLDPWD"
 }
 
-# Open MPI refuses to run as root, and to start more ranks than there are cores, unless told.
 setup_mpi() {
-    export OMPI_MCA_rmaps_base_oversubscribe=1
-    [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    set -a
+    # shellcheck source=mpirun.env
+    . "$setup_root/jobs/mpirun.env"
+    set +a
 }

@@ -30,6 +30,11 @@ def mpi_of(build):
     return re.search(r"libwavecut-(\w+)\.so", library).group(1)
 
 
+def mpirun_settings():
+    with open(os.path.join(os.path.dirname(__file__), "../../jobs/mpirun.env")) as f:
+        return dict(line.rstrip().split("=", 1) for line in f if not line.startswith("#"))
+
+
 class Job:
     """One run of a program under mpirun, in a session of its own, its output in a file."""
 
@@ -37,8 +42,7 @@ class Job:
         self.log = os.path.join(work, "log")
         self.ranks = ranks
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WAVECUT_")}
-        environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                           OMPI_MCA_rmaps_base_oversubscribe="1", WAVECUT_DIR=os.path.join(work, "ckpt"))
+        environment.update(mpirun_settings(), WAVECUT_DIR=os.path.join(work, "ckpt"))
         environment.update({f"WAVECUT_{k}": str(v) for k, v in settings.items()})
         command = [*prefix, f"mpirun.{mpi_of(build)}", "-n", str(ranks), os.path.join(build, program), *options]
         with open(self.log, "w") as log:
