@@ -22,11 +22,13 @@ enum { LAG = 60, TAGS = 3 };
 
 static int rank, ranks;
 static long step; /* protected */
+static long end = LONG_MAX;
 
 static void exchange(void) {
     long number = step - LAG, got;
     int next = (rank + 1) % ranks, previous = (rank + ranks - 1) % ranks;
-    MPI_Send(&step, 1, MPI_LONG, next, (int)(step % TAGS), MPI_COMM_WORLD);
+    if (step < end - LAG) /* what is sent later would never be received */
+        MPI_Send(&step, 1, MPI_LONG, next, (int)(step % TAGS), MPI_COMM_WORLD);
     if (number < 0)
         return;
     MPI_Recv(&got, 1, MPI_LONG, previous, MPI_ANY_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
@@ -63,7 +65,11 @@ int main(int argc, char **argv) {
         wavecut_protect("step", &step, 1, MPI_LONG) != WAVECUT_OK ||
         wavecut_restore(&restarted) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
-    for (long end = restarted ? step + 3L * LAG : LONG_MAX; step < end; step++) {
+    if (restarted) { /* the same for all, who may be at different steps */
+        MPI_Allreduce(&step, &end, 1, MPI_LONG, MPI_MAX, MPI_COMM_WORLD);
+        end += 3L * LAG;
+    }
+    for (; step < end; step++) {
         wavecut_safepoint();
         if (rank == 0 && !restarted)
             request(strtoull(argv[2], NULL, 10));
