@@ -75,6 +75,8 @@ typedef struct wc_port {
     void (*send_counts)(void *context, const wc_comm *comm, int peer, uint64_t attempt,
                         const wc_tag_count *counts, size_t n);
     void (*send_marker)(void *context, const wc_comm *comm, int peer);
+    void (*tell_clock)(void *context, const wc_comm *comm, int peer, uint64_t attempt, bool target,
+                       uint64_t value); /* a target, or a count */
     bool (*markers_received)(
         void *context); /* all counts and markers sent so far have been received */
 
@@ -111,6 +113,19 @@ typedef struct wc_port {
     size_t (*take_back_marker_receives)(void *context, const wc_comm *comm,
                                         int *sources); /* [size] those received */
 } wc_port;
+
+/* Of trees. Each level waits until a rank looks: for a safe point, or some time. So they are flat. */
+#ifndef WC_FANOUT
+#define WC_FANOUT 32
+#endif
+
+#define WC_RECENT 64
+
+/* A collective that was completed lately. */
+typedef struct wc_event {
+    wc_comm *comm; /* NULL: not there any more */
+    bool safe;     /* a safe point came after it, before the next one */
+} wc_event;
 
 typedef struct wc_core_config {
     int rank, ranks; /* in the job */
@@ -156,6 +171,14 @@ struct wc_core {
     struct wc_slot *slots, **slots_end; /* receives whose position waits for wildcards */
     size_t wild;                        /* wildcards among them that are not complete */
 
+    /* the collective clock */
+    uint64_t events, events_before; /* collectives in all; when the last attempt began */
+    wc_event recent[WC_RECENT];
+    uint64_t clock_attempt; /* of which something was heard or told */
+    bool clock_needed;      /* some rank has completed collectives since the last attempt began */
+    bool clock_changed;     /* a target has, since the last look ahead */
+    int64_t clock_way;      /* ns until a target is known */
+
     /* pulling */
     bool armed;
     bool recordable; /* nothing but the call in progress has come since the safe point */
@@ -176,6 +199,9 @@ struct wc_core {
 void wc_core_init(wc_core *core, const wc_port *port, const wc_core_config *config);
 void wc_core_free(wc_core *core);
 
+/* From now on there may be snapshots. */
+void wc_core_attach(wc_core *core, const wc_core_config *config, int64_t now);
+
 /* Makes a communicator known; it belongs to the caller, and stays until it is dropped. */
 void wc_core_add_comm(wc_core *core, wc_comm *comm);
 
@@ -191,6 +217,9 @@ bool wc_core_has_stashed(const wc_core *core,
 void wc_core_request(wc_core *core);                          /* this rank asks */
 void wc_core_hear(wc_core *core, uint64_t attempt, int from); /* a neighbour has asked */
 void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts, size_t n);
+/* A member of `comm` tells the target, or the highest count of itself and those below it in the tree. */
+void wc_core_clock(wc_core *core, wc_comm *comm, int source, uint64_t attempt, bool target,
+                   uint64_t value);
 void wc_core_progress(wc_core *core, int64_t now);
 void wc_core_durable(wc_core *core, wc_reason reason,
                      const char *text); /* WRITING is over; NONE: durable */
@@ -203,6 +232,25 @@ void wc_core_void(wc_core *core, wc_reason reason, int peer, int tag, const char
 static inline void wc_core_step(wc_core *core) {
     core->step++;
     core->recordable = true;
+    core->recent[(core->events - 1) % WC_RECENT].safe = true;
+}
+
+/* A collective begins: one that blocks, or a nonblocking one. */
+static inline void wc_core_collective(wc_core *core, wc_comm *comm) {
+    comm->collectives++;
+    core->recent[core->events++ % WC_RECENT] = (wc_event){.comm = comm};
+}
+
+/* MPI has refused it: it was none. */
+static inline void wc_core_no_collective(wc_core *core, wc_comm *comm) {
+    comm->collectives--;
+    core->events--;
+}
+
+/* The application lets go of a communicator. */
+static inline void wc_core_free_comm(wc_core *core, wc_comm *comm) {
+    comm->freed = true;
+    core->recent[core->events++ % WC_RECENT] = (wc_event){.comm = comm};
 }
 
 static inline bool wc_core_busy(const wc_core *core) {

@@ -46,6 +46,12 @@ void wc_core_free(wc_core *core) {
     free(core->bound);
 }
 
+void wc_core_attach(wc_core *core, const wc_core_config *config, int64_t now) {
+    core->config = *config;
+    core->now = now;
+    wc_clock_begin(core);
+}
+
 void wc_core_add_comm(wc_core *core, wc_comm *comm) {
     wc_streams_forget(comm);
     comm->next = NULL;
@@ -73,7 +79,10 @@ void wc_core_forbid(wc_core *core, wc_reason reason, const char *text) {
 static void enter_agreement(wc_core *core) {
     set_state(core, WC_STATE_AGREEING);
     core->attempt = core->finished + 1;
+    core->clock_needed = core->config.immediate && core->events != core->events_before;
+    core->events_before = core->events;
     core->vote.flags = (core->sync_used ? WC_VOTE_SYNC_SENDS : 0) |
+                       (core->clock_needed ? WC_VOTE_COLLECTIVES : 0) |
                        (core->config.immediate ? WC_VOTE_IMMEDIATE : WC_VOTE_ALIGNED);
     core->vote.initiator = core->asked ? core->config.rank : INT32_MAX;
     core->asked = false;
@@ -131,6 +140,7 @@ bool wc_core_drop_comm(wc_core *core, wc_comm *comm) {
         return false;
     wc_streams_drop_comm(&core->in_streams, &core->in, comm);
     wc_streams_drop_comm(&core->out_streams, &core->out, comm);
+    wc_clock_forget(core, comm);
     wc_comm **at = &core->comms;
     while (*at != comm)
         at = &(*at)->next;
@@ -195,6 +205,7 @@ static void agreed(wc_core *core, const wc_vote *result) {
         return;
     }
     core->sync_sends = result->flags & WC_VOTE_SYNC_SENDS;
+    core->clock_needed = result->flags & WC_VOTE_COLLECTIVES;
     core->initiator = result->initiator;
     core->agreed_step = result->step;
     set_state(core, WC_STATE_AGREED);
@@ -325,17 +336,29 @@ static void record_if_possible(wc_core *core) {
     wc_frame_record(core);
 }
 
+bool wc_frame_may_record(const wc_core *core) {
+    return core->state == WC_STATE_AGREED && core->recordable && wc_clock_has_come(core);
+}
+
 static bool record_is_due(const wc_core *core) {
     if (core->state != WC_STATE_AGREED)
         return false;
     if (core->config.immediate)
-        return core->recordable && !core->outside;
+        return wc_frame_may_record(core) && !core->outside;
     return core->step > core->agreed_step || (core->step == core->agreed_step && core->recordable);
+}
+
+/* Collectives that were expected don't come. */
+static bool waits_in_vain(wc_core *core) {
+    return core->config.immediate && core->state == WC_STATE_AGREED && core->recordable &&
+           !wc_clock_has_come(core) && wc_clock_has_stopped(core);
 }
 
 static void record_if_due(wc_core *core) {
     if (core->ending && core->state == WC_STATE_AGREED)
         wc_core_void(core, WC_REASON_ENDING, -1, -1, NULL);
+    else if (waits_in_vain(core))
+        wc_core_void(core, WC_REASON_COLLECTIVE_MISSING, -1, -1, NULL);
     else if (!record_is_due(core))
         return;
     else if (!core->config.immediate && core->step > core->agreed_step)
@@ -486,6 +509,9 @@ void wc_core_progress(wc_core *core, int64_t now) {
             wc_pulled_progress(core);
         else if (core->bound_count)
             wc_pulled_poll_bound(core);
+        if (core->config.immediate && core->state != WC_STATE_IDLE &&
+            core->state <= WC_STATE_CLOSING)
+            wc_clock_progress(core);
         record_if_due(core);
     } while (advance(core));
 }

@@ -10,10 +10,20 @@
 /* frame.c: this rank's point on the cut, valid or void as core->vote says. */
 void wc_frame_record(wc_core *core);
 
+/* An immediate program's rank is where it records. */
+bool wc_frame_may_record(const wc_core *core);
+
 bool wc_cut_arrived(wc_core *core); /* every byte of the cut is here */
 
 /* Those that MPI has, in posting order. The caller frees the list. */
 wc_recv **wc_native_receives(wc_core *core, size_t *n);
+
+/* clock.c */
+void wc_clock_begin(wc_core *core);
+void wc_clock_progress(wc_core *core);
+bool wc_clock_has_stopped(wc_core *core);
+bool wc_clock_has_come(const wc_core *core); /* to the targets of all communicators */
+void wc_clock_forget(wc_core *core, const wc_comm *comm);
 
 /* counted.c */
 bool wc_counted_logs(const wc_core *core,

@@ -164,8 +164,7 @@ static void take_marker(wc_core *core, const wc_comm *comm, int source) {
 }
 
 static bool record_comes_first(const wc_core *core) {
-    return core->early && (core->state == WC_STATE_AGREEING ||
-                           (core->state == WC_STATE_AGREED && core->recordable));
+    return core->early && (core->state == WC_STATE_AGREEING || wc_frame_may_record(core));
 }
 
 /* Pulls what has arrived, above a limit only what may be waited for. Stops at a marker that calls for
@@ -180,7 +179,7 @@ static void pull(wc_core *core) {
                 continue;
             }
             take_marker(core, comm, p.source);
-            if (record_comes_first(core) || (core->state == WC_STATE_AGREED && core->recordable))
+            if (record_comes_first(core) || wc_frame_may_record(core))
                 return;
         }
     }

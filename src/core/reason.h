@@ -13,6 +13,7 @@
     X(COLLECTIVE_OPEN, "has a nonblocking collective outstanding at its safe point")               \
     X(UNSUPPORTED, "used a call that this version can't snapshot")                                 \
     X(COLLECTIVES_DIFFER, "has completed other collectives than other ranks")                      \
+    X(COLLECTIVE_MISSING, "waited for a collective that did not come")                             \
     X(ORPHAN, "received a message that its sender has not sent yet at the cut: the program is "    \
               "not aligned, use wavecut_cut(WAVECUT_IMMEDIATE)")                                   \
     X(HELD, "needs a message from behind the marker to go on")                                     \

@@ -19,6 +19,23 @@
 
 typedef enum wc_direction { WC_IN, WC_OUT, WC_DIRECTIONS } wc_direction;
 
+/* Where the members of a communicator record, see clock.c. */
+typedef struct wc_clock {
+    uint64_t attempt; /* to which the rest belongs */
+    uint64_t begun;   /* count of collectives when it began here */
+    int64_t begun_at; /* ns */
+    uint64_t before;  /* the same of an attempt before, with some between */
+    int64_t before_at;
+    uint64_t seen;    /* count, as last looked at */
+    int64_t moved_at; /* when it was seen to grow */
+    uint64_t most;    /* of those below in the tree */
+    uint64_t target;  /* count at the record */
+    uint64_t ahead;   /* collectives until then, as foreseen */
+    int children;     /* that have told their counts */
+    bool told;        /* this rank has */
+    bool known;       /* the target is */
+} wc_clock;
+
 typedef struct wc_comm {
     uint64_t uid; /* the same on all members, and again after a restart */
     int rank, size;
@@ -26,6 +43,7 @@ typedef struct wc_comm {
     bool freed_by_peer;   /* another member has told so */
     bool outside;         /* has members outside the job: can't be part of a snapshot */
     uint64_t collectives; /* entered; the same as completed when none is outstanding */
+    wc_clock clock;
     struct wc_comm *next;
     struct wc_stream
         *cache[WC_DIRECTIONS][WC_STREAM_CACHE]; /* used lately; see wc_streams_forget */

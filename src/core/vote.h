@@ -23,6 +23,8 @@ typedef enum wc_phase {
 #define WC_VOTE_IMMEDIATE 2u  /* some rank cuts immediately */
 #define WC_VOTE_ALIGNED 4u    /* some rank cuts aligned */
 
+#define WC_VOTE_COLLECTIVES 8u /* some rank has completed some since the last attempt began */
+
 #define WC_VOTE_TEXT 72
 
 typedef struct wc_vote {

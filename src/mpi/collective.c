@@ -5,7 +5,7 @@
 static inline bool enter(MPI_Comm comm) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
-        c->core.collectives++;
+        wc_core_collective(&L.core, &c->core);
     return wc_native_enter();
 }
 
@@ -13,7 +13,7 @@ static inline bool enter(MPI_Comm comm) {
 static inline int counted(MPI_Comm comm, int rc) {
     wc_mpi_comm *c = rc == MPI_SUCCESS || L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
-        c->core.collectives--;
+        wc_core_no_collective(&L.core, &c->core);
     return rc;
 }
 
@@ -27,7 +27,7 @@ static inline void start(MPI_Comm comm) {
         return;
     wc_mpi_comm *c = wc_comm_of(comm);
     if (c)
-        c->core.collectives++;
+        wc_core_collective(&L.core, &c->core);
     L.core.recordable = false;
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();

@@ -120,7 +120,7 @@ static wc_mpi_comm *begin(MPI_Comm parent) {
     if (!c)
         return NULL;
     wc_core_native_begin(&L.core);
-    c->core.collectives++;
+    wc_core_collective(&L.core, &c->core);
     return c;
 }
 
@@ -225,7 +225,7 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
         return native(comm);
     wc_layer_touch();
-    c->core.freed = true;
+    wc_core_free_comm(&L.core, &c->core);
     L.last_comm = L.fast_comm = WC_NO_COMM;
     /* Immediate programs: a marker to a rank that has freed the communicator would never be
      * received. So it is only hidden until every member has freed it, since from then on no marker

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The library's own communicators: requests, counts, and the reductions of the frame. */
+/* The library's own communicators: requests, counts, the collective clock, and the reductions of the
+ * frame. */
 #include "layer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUEST_TAG = 1 };
+enum { REQUEST_TAG = 1, CLOCK_TAG = 2 };
 
 /* Counts of one channel, on the wire. */
 typedef struct wire_counts {
@@ -16,13 +17,26 @@ typedef struct wire_counts {
     wc_tag_count counts[];
 } wire_counts;
 
+typedef struct wire_clock {
+    uint64_t attempt, comm_uid, value;
+    int32_t source; /* rank in that communicator */
+    int32_t target;
+} wire_clock;
+
+/* Of a communicator that this rank has not made yet. */
+typedef struct early_clock {
+    wire_clock wire;
+    struct early_clock *next;
+} early_clock;
+
 static WC_PROCESS MPI_Op merge_op;
 static WC_PROCESS MPI_Datatype vote_type;
 static WC_PROCESS struct {
     wc_vote mine, all;
     MPI_Request request;
 } reductions[WC_PHASES];
-static WC_PROCESS int64_t requests_sent, requests_received;
+static WC_PROCESS int64_t sent, received; /* requests, and of the clock: to be drained at the end */
+static WC_PROCESS early_clock *early;
 
 static void merge(void *in, void *inout, int *n, MPI_Datatype *type) {
     (void)type;
@@ -46,7 +60,7 @@ const char *wc_control_open(MPI_Comm comm) {
     PMPI_Type_contiguous(sizeof(wc_vote), MPI_BYTE, &vote_type);
     PMPI_Type_commit(&vote_type);
     PMPI_Op_create(merge, 1, &merge_op);
-    requests_sent = requests_received = 0;
+    sent = received = 0;
     return NULL;
 }
 
@@ -64,18 +78,13 @@ void wc_control_close(void) {
 
 /* ---- requests, along a tree ---- */
 
-/* Each level waits until a rank looks: for a safe point, or some time. So the tree is flat. */
-#ifndef WC_FANOUT
-#define WC_FANOUT 32
-#endif
-
 static void send_request(int to, uint64_t attempt) {
     uint64_t *number = wc_core_alloc(sizeof *number);
     MPI_Request request;
     *number = attempt;
     PMPI_Isend(number, 1, MPI_UINT64_T, to, REQUEST_TAG, L.control, &request);
     wc_port_keep(request, number);
-    requests_sent++;
+    sent++;
 }
 
 void wc_control_spread(void *context, uint64_t attempt, int except) {
@@ -87,6 +96,46 @@ void wc_control_spread(void *context, uint64_t attempt, int except) {
     for (int64_t child = first; child < first + WC_FANOUT && child < L.core.config.ranks; child++)
         if (child != except)
             send_request((int)child, attempt);
+}
+
+/* ---- the collective clock ---- */
+
+void wc_control_tell_clock(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+                           bool target, uint64_t value) {
+    wire_clock *wire = wc_core_alloc(sizeof *wire);
+    *wire = (wire_clock){attempt, comm->uid, value, comm->rank, target};
+    MPI_Request request;
+    PMPI_Isend(wire, sizeof *wire, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer), CLOCK_TAG,
+               L.control, &request);
+    wc_port_keep(request, wire);
+    sent++;
+}
+
+static void take_clock(const wire_clock *wire) {
+    wc_mpi_comm *c = wc_comm_by_uid(wire->comm_uid);
+    if (c) {
+        wc_core_clock(&L.core, &c->core, wire->source, wire->attempt, wire->target, wire->value);
+        return;
+    }
+    early_clock *e = wc_core_alloc(sizeof *e);
+    *e = (early_clock){*wire, early};
+    early = e;
+}
+
+/* Those that have found their communicator, or whose attempt is over, go. */
+static void take_early_clocks(void) {
+    for (early_clock **at = &early; *at;) {
+        early_clock *e = *at;
+        wc_mpi_comm *c = wc_comm_by_uid(e->wire.comm_uid);
+        if (!c && e->wire.attempt > L.core.finished) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        if (c)
+            take_clock(&e->wire);
+        free(e);
+    }
 }
 
 /* ---- counts ---- */
@@ -119,6 +168,21 @@ static void take_counts(const wire_counts *wire) {
     wc_core_counts(&L.core, &c->core, (int)wire->source, wire->counts, wire->n);
 }
 
+static void take(const void *buffer, const MPI_Status *status) {
+    switch (status->MPI_TAG) {
+    case REQUEST_TAG:
+        received++;
+        wc_core_hear(&L.core, *(const uint64_t *)buffer, status->MPI_SOURCE);
+        return;
+    case CLOCK_TAG:
+        received++;
+        take_clock(buffer);
+        return;
+    default:
+        take_counts(buffer);
+    }
+}
+
 static bool poll_one(void) {
     int flag, bytes;
     MPI_Message message;
@@ -129,17 +193,14 @@ static bool poll_one(void) {
     PMPI_Get_count(&status, MPI_BYTE, &bytes);
     void *buffer = wc_core_alloc((size_t)bytes);
     PMPI_Mrecv(buffer, bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE);
-    if (status.MPI_TAG == REQUEST_TAG) {
-        requests_received++;
-        wc_core_hear(&L.core, *(const uint64_t *)buffer, status.MPI_SOURCE);
-    } else {
-        take_counts(buffer);
-    }
+    take(buffer, &status);
     free(buffer);
     return true;
 }
 
 void wc_control_poll(void) {
+    if (early)
+        take_early_clocks();
     while (poll_one())
         ;
 }
@@ -148,11 +209,12 @@ void wc_control_drain(void) {
     int64_t open = 1;
     while (open) {
         wc_control_poll();
-        int64_t mine = requests_sent - requests_received;
+        int64_t mine = sent - received;
         PMPI_Allreduce(&mine, &open, 1, MPI_INT64_T, MPI_SUM, L.job);
     }
     while (!wc_layer_port.markers_received(NULL))
         ;
+    take_early_clocks(); /* of attempts that are over */
 }
 
 /* ---- reductions ---- */

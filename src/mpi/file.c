@@ -25,7 +25,7 @@ static wc_file **find(MPI_File handle) {
 static void count(MPI_File handle) {
     const wc_file *f = L.way == WC_WAY_OFF ? NULL : *find(handle);
     if (f)
-        f->comm->core.collectives++;
+        wc_core_collective(&L.core, &f->comm->core);
 }
 
 /* Some MPI-IO is written with MPI's public calls: what it does inside is not the application's. */
@@ -60,7 +60,7 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
                             MPI_File *file) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
-        c->core.collectives++;
+        wc_core_collective(&L.core, &c->core);
     HUSHED(true, PMPI_File_open(comm, name, mode, info, file));
     if (c && rc == MPI_SUCCESS) {
         wc_file *f = wc_core_alloc(sizeof *f);

@@ -308,6 +308,8 @@ void wc_control_drain(void); /* receives every control message that was sent. Co
 extern void wc_control_spread(void *context, uint64_t attempt, int except);
 extern void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine);
 extern bool wc_control_reduced(void *context, wc_phase phase, wc_vote *result);
+extern void wc_control_tell_clock(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+                                  bool target, uint64_t value);
 extern void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64_t attempt,
                                    const wc_tag_count *counts, size_t n);
 

@@ -157,7 +157,7 @@ const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_
     if (error)
         return error;
     L.hooks = *hooks;
-    L.core.config = *config;
+    wc_core_attach(&L.core, config, wc_layer_now());
     for (wc_comm *c = L.core.comms; c; c = c->next)
         c->outside = !c->freed && wc_comm_leaves_job(wc_comm_from_core(c)->group);
     L.attached = true;

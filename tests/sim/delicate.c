@@ -200,6 +200,27 @@ static void coming_and_going(void) {
     }
 }
 
+/* Collectives on communicators that overlap, one kind more often than the other, and messages across
+ * both. */
+static void rows_and_columns(void) {
+    MPI_Comm column;
+    MPI_Comm_split(MPI_COMM_WORLD, me->rank / 2, me->rank, &column);
+    for (; me->state.step < 2 * ROUNDS; me->state.step++) {
+        sim_slot slot, *at = &slot;
+        sim_payload out;
+        int next = (me->rank + 1) % J.ranks, previous = (me->rank + J.ranks - 1) % J.ranks;
+        sim_safepoint();
+        MPI_Barrier(me->comms[2]);
+        post_tag(&slot, previous, 0);
+        sim_compose(&out, 0, next, 0, 0, 0);
+        MPI_Request send = sim_isend(&out, sim_choose(2));
+        if (me->state.step % 3 == 0)
+            MPI_Barrier(column);
+        sim_slots_wait(&at, 1);
+        MPI_Wait(&send, MPI_STATUS_IGNORE);
+    }
+}
+
 /* From some round on it takes what comes by matched probes, which ends the snapshots. */
 static void matched_probes(void) {
     int from = 5 + (int)(sim_hash(J.options.seed, 8, 8) % 20);
@@ -299,6 +320,7 @@ const sim_program sim_programs[] = {
     {"sparse", true, false, sparse},
     {"coming and going", true, false, coming_and_going},
     {"coming and going, aligned", false, false, coming_and_going},
+    {"rows and columns", true, false, rows_and_columns},
     {"request and reply", true, false, request_reply},
     {"matched probes", true, false, matched_probes},
     {"matched probes, aligned", false, false, matched_probes},

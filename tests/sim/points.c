@@ -193,6 +193,27 @@ static void kinds_of_cuts_must_agree(void **state) {
     sim_close();
 }
 
+/* The collective clock: where programs meet in collectives all the time, on communicators that overlap
+ * too, the ranks record between the same ones. */
+static void records_fall_between_the_same_collectives(void **state) {
+    (void)state;
+    static const char *const names[] = {"rows and columns", "barrier, then receive", "sparse"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        unsigned commits = 0, differ = 0;
+        size_t program = 0;
+        while (strcmp(sim_programs[program].name, names[k]) != 0)
+            program++;
+        for (uint64_t n = 1; n <= 60; n++) {
+            sim_run(&(sim_options){.seed = n * sim_program_count + program});
+            assert_string_equal(J.problem, "");
+            commits += J.commits;
+            differ += J.voids[WC_REASON_COLLECTIVES_DIFFER];
+        }
+        assert_true(commits > 60);
+        assert_true(10 * differ < commits);
+    }
+}
+
 static void point_8_a_death_leaves_the_last_snapshot(void **state) {
     (void)state;
     unsigned restored = 0;
@@ -217,6 +238,7 @@ int main(void) {
         cmocka_unit_test(point_6_the_figure_of_the_notes),
         cmocka_unit_test(point_7_any_rank_all_at_once_and_during),
         cmocka_unit_test(kinds_of_cuts_must_agree),
+        cmocka_unit_test(records_fall_between_the_same_collectives),
         cmocka_unit_test(point_8_a_death_leaves_the_last_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
