@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 
@@ -107,7 +108,10 @@ static void start(int thread_level) {
                 "wavecut: this library was built for %s, but the program runs under another MPI: "
                 "link or preload the libwavecut of its MPI\n",
                 WC_MPI_NAME);
-        exit(1); /* on every rank: MPI_Abort would be given a handle of the wrong MPI */
+        /* On every rank: MPI_Abort would be given a handle of the wrong MPI. Two MPIs in one process
+         * crash in what they do at exit. */
+        fflush(NULL);
+        _exit(1);
     }
     PMPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &ub, &found);
     L.marker_tag = *ub;
