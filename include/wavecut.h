@@ -156,6 +156,44 @@ wavecut_status wavecut_protect_callback(const char *name, wavecut_save_function 
  */
 wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count);
 
+/*
+ * Protects an array of requests under `name`: what is outstanding in it at a safe point is part of the snapshot, and
+ * wavecut_restore fills the array again. So a program may post the receives of its next step early, and may leave sends
+ * for later.
+ *   name      in  as wavecut_protect
+ *   requests  in  [count] the caller's; must stay valid until unprotected, protected again or finalized. At each safe
+ *                 point every element is MPI_REQUEST_NULL or a request of a receive or send that is outstanding
+ *   count     in  elements; may be 0
+ * After a restart
+ *   - a receive that was outstanding is outstanding again: same buffer, count, datatype, source, tag and communicator,
+ *     posted in the order of before. It gets what it would have got: first what was in flight to it at the snapshot;
+ *   - a send is MPI_REQUEST_NULL: its message has been received, or is in the snapshot as in flight;
+ *   - the same is a receive from MPI_PROC_NULL, and one that MPI_Request_get_status has called complete; waiting for
+ *     it gives an empty status.
+ * Where a receive is posted again must be known in another process, which has other addresses. So its whole buffer lies
+ * inside one array that is protected by wavecut_protect or wavecut_protect_array, and is kept as a place in it. (If the
+ * program itself had to post them, it would have to know which of them had been completed at the snapshot.) Hence
+ * receives are begun after wavecut_restore, and only if it was a fresh start:
+ *
+ *     wavecut_protect("ghosts", ghosts, n, MPI_DOUBLE);
+ *     wavecut_protect_requests("requests", requests, 4);    all four MPI_REQUEST_NULL, so far
+ *     wavecut_restore(&restarted);
+ *     if (!restarted)
+ *         post_receives(requests);
+ *
+ * Datatypes of such receives: those of wavecut_protect, MPI_PACKED, and what is made of them by MPI_Type_contiguous,
+ * _vector, _create_hvector, _create_resized, _create_subarray, _create_indexed_block and _dup, 127 characters in all in
+ * the file's notation (src/store/FORMAT.md); they are made again by the library. The communicators of these receives are
+ * made again by the program, as for messages in flight.
+ * These void an attempt, with the name and number of the request: a receive whose buffer is in no protected array or
+ * whose datatype can't be saved; one that was cancelled; a send that has not been received, if this rank has used
+ * synchronous sends. So does any request that is outstanding and not protected, and each that is a nonblocking
+ * collective's or a file's.
+ * Local. A failure leaves what was protected before. Errors: ARGUMENT, NAME, MEMORY, ORDER. wavecut_restore returns
+ * MISMATCH if a receive has no place any more, and ORDER if an element is not MPI_REQUEST_NULL at a restart.
+ */
+wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[], int count);
+
 /* Ends the protection of `name`. Local. Errors: NAME (not protected), ORDER. */
 wavecut_status wavecut_unprotect(const char *name);
 
@@ -163,7 +201,7 @@ wavecut_status wavecut_unprotect(const char *name);
  * Tells what the snapshot that wavecut_restore will load holds under `name` for this rank, so that the program can
  * allocate before it protects. Local, between wavecut_init and wavecut_restore.
  *   count  out  elements; may be NULL
- *   type   out  a predefined datatype; may be NULL
+ *   type   out  a predefined datatype, MPI_DATATYPE_NULL for requests; may be NULL
  * Errors: NOT_FOUND (fresh start, or no such name for this rank), ORDER.
  */
 wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *type);
@@ -178,7 +216,8 @@ wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *typ
 wavecut_status wavecut_restore(int *restarted);
 
 /*
- * A safe point: the protected memory describes this rank fully, and no request is outstanding. A snapshot that is
+ * A safe point: the protected memory describes this rank fully, and no request is outstanding but protected ones
+ * (wavecut_protect_requests). A snapshot that is
  * due records this rank here; otherwise the call costs a few instructions. Local (aligned programs pass it
  * equally often on every rank). Errors: ORDER.
  */

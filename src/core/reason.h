@@ -10,7 +10,8 @@
     X(LATE, "had already passed the step that was agreed on")                                      \
     X(ENDING, "is finalizing")                                                                     \
     X(REQUEST_OPEN, "has a request outstanding at its safe point")                                 \
-    X(COLLECTIVE_OPEN, "has a nonblocking collective outstanding at its safe point")               \
+    X(COLLECTIVE_OPEN,                                                                             \
+      "has a nonblocking collective or file operation outstanding at its safe point")              \
     X(UNSUPPORTED, "used a call that this version can't snapshot")                                 \
     X(COLLECTIVES_DIFFER, "has completed other collectives than other ranks")                      \
     X(COLLECTIVE_MISSING, "waited for a collective that did not come")                             \

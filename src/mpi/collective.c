@@ -33,8 +33,8 @@ static inline void start(MPI_Comm comm) {
         wc_layer_touch();
 }
 
-static inline int started(MPI_Comm comm, int rc) {
-    L.started += rc == MPI_SUCCESS;
+static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
+    wc_foreign_started(rc, request);
     return counted(comm, rc);
 }
 
@@ -48,7 +48,7 @@ static inline int started(MPI_Comm comm, int rc) {
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
         start(comm);                                                                               \
-        return started(comm, PMPI_##name arguments);                                               \
+        return started(comm, PMPI_##name arguments, request);                                      \
     }
 #define UNPACK(...) __VA_ARGS__
 #define BOTH(name, iname, parameters, arguments)                                                   \

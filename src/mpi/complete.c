@@ -22,7 +22,8 @@ static wc_request *find(MPI_Request handle) {
 
 /* One that MPI alone knows is `after` a completing call. */
 static void took(MPI_Request *request, MPI_Request after) {
-    L.completed += *request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL;
+    if (*request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL)
+        L.completed += !wc_foreign_completed(*request);
     *request = after;
 }
 
@@ -198,7 +199,7 @@ static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuse
 
 /* Is everything that was started in `requests`? Then nothing has to be looked up. */
 static inline bool is_everything(int n, const MPI_Request requests[]) {
-    return L.completed + count_active(n, requests) == L.started;
+    return !L.foreign_count && L.completed + count_active(n, requests) == L.started;
 }
 
 static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
@@ -457,7 +458,7 @@ WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     wc_request *r = look_after(*request);
     if (!r) {
-        L.completed += *request != MPI_REQUEST_NULL;
+        L.completed += *request != MPI_REQUEST_NULL && !wc_foreign_completed(*request);
         wc_persistent_forget(*request);
         return PMPI_Request_free(request);
     }
@@ -518,9 +519,7 @@ static void free_unused(void) {
     unfreed.count = kept;
 }
 
-WC_EXPORT int MPI_Type_free(MPI_Datatype *type) {
-    if (L.way == WC_WAY_OFF)
-        return PMPI_Type_free(type);
+int wc_type_free(MPI_Datatype *type) {
     free_unused();
     if (!in_use(*type))
         return PMPI_Type_free(type);
@@ -531,4 +530,8 @@ WC_EXPORT int MPI_Type_free(MPI_Datatype *type) {
     unfreed.types[unfreed.count++] = *type;
     *type = MPI_DATATYPE_NULL;
     return MPI_SUCCESS;
+}
+
+WC_EXPORT int MPI_Type_free(MPI_Datatype *type) {
+    return L.way == WC_WAY_OFF ? PMPI_Type_free(type) : wc_type_free(type);
 }

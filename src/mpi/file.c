@@ -113,7 +113,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_File_##name parameters {                                                     \
         HUSHED(false, PMPI_File_##name arguments);                                                 \
-        L.started += rc == MPI_SUCCESS;                                                            \
+        wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
     }
 
@@ -121,7 +121,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
     WC_EXPORT int MPI_File_##name parameters {                                                     \
         count(file);                                                                               \
         HUSHED(false, PMPI_File_##name arguments);                                                 \
-        L.started += rc == MPI_SUCCESS;                                                            \
+        wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
     }
 

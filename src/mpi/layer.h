@@ -73,12 +73,15 @@ typedef struct wc_request {
     bool done;
     bool detached;   /* MPI_Request_free: nobody will ask for it */
     bool persistent; /* `handle` is a persistent request's, and stays */
+    bool kept;       /* the application has protected `handle`, as of the last record */
     struct wc_request *next_free;
 } wc_request;
 
 /* What the runtime wants to hear. Set by wc_layer_attach. */
 typedef struct wc_hooks {
     void (*tick)(int64_t now); /* now and then, and at safe points: triggers, the writer */
+    /* Sets `kept` of the receives whose requests are protected; returns how many others are. */
+    uint64_t (*keep_requests)(void);
     void (*record)(void);
     void (*all_recorded)(void);
     void (*settled)(bool valid);
@@ -96,7 +99,9 @@ typedef struct wc_layer {
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_request **table;     /* receives by handle: open addressing */
     size_t table_mask, table_count;
-    uint64_t started, completed; /* requests that are not in the table */
+    uint64_t started, completed; /* requests that are not in the table, and no foreign ones */
+    MPI_Request *foreign; /* those of collectives and files: a restart can't make them again */
+    size_t foreign_count, foreign_room;
     uint64_t started_at_safepoint;
     wc_posted *posted_next;      /* behind the last one in use of `posted` */
     wc_posted *posted_end;       /* of `posted` */
@@ -249,6 +254,13 @@ static inline wc_request *wc_request_find(MPI_Request handle) {
         i = (i + 1) & L.table_mask;
     return r;
 }
+
+/* Frees a datatype when no receive needs it any more. */
+int wc_type_free(MPI_Datatype *type);
+
+/* One of a collective or a file has begun (MPI_SUCCESS), or one that may be foreign is complete. */
+void wc_foreign_started(int rc, const MPI_Request *request);
+bool wc_foreign_completed(MPI_Request handle); /* it was */
 
 /* The entries of `posted` become requests in the table. */
 void wc_posted_adopt(void);

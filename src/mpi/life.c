@@ -36,7 +36,7 @@ void wc_layer_update(void) {
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
-    L.waits_natively = !slow && !L.immediate && !L.careful;
+    L.waits_natively = !slow && !L.immediate && !L.careful && !L.foreign_count;
     wc_comm_choose_fast();
 }
 
@@ -221,6 +221,7 @@ WC_EXPORT int MPI_Finalize(void) {
         PMPI_Comm_free(&L.self);
         wc_core_free(&L.core);
         free(L.table);
+        free(L.foreign);
         L.table = NULL;
     }
     return PMPI_Finalize();

@@ -130,20 +130,38 @@ static int job_rank(void *context, const wc_comm *comm, int peer) {
 
 /* ---- record and after ---- */
 
+/* The first receive outstanding that the application has not protected; NULL: all are. */
+static const wc_recv *unprotected(uint64_t *others) {
+    size_t n = wc_request_list(NULL, 0);
+    wc_recv **list = wc_core_alloc((n + 1) * sizeof *list);
+    wc_request_list(list, n);
+    for (size_t i = 0; i < n; i++)
+        request_of(list[i])->kept = list[i]->inside; /* that one begins again */
+    *others = L.hooks.keep_requests();
+    size_t i = 0;
+    while (i < n && request_of(list[i])->kept)
+        i++;
+    const wc_recv *first = i < n ? list[i] : NULL;
+    free(list);
+    return first;
+}
+
+/* What is outstanding must be protected, all of it: a restart makes it again, and nothing else. */
 static wc_reason may_record(void *context, int *peer, int *tag, const char **text) {
     (void)context;
     (void)text;
+    uint64_t others;
     wc_posted_adopt();
+    if (L.foreign_count)
+        return WC_REASON_COLLECTIVE_OPEN;
     if (L.core.config.requests_allowed || (!L.table_count && L.started == L.completed))
         return WC_REASON_NONE;
-    if (L.table_count) {
-        wc_recv **list = wc_core_alloc((L.table_count + 1) * sizeof *list);
-        wc_request_list(list, L.table_count + 1);
-        *peer = list[0]->source;
-        *tag = list[0]->tag;
-        free(list);
+    const wc_recv *r = unprotected(&others);
+    if (r) {
+        *peer = r->source;
+        *tag = r->tag;
     }
-    return WC_REASON_REQUEST_OPEN;
+    return r || others != L.started - L.completed ? WC_REASON_REQUEST_OPEN : WC_REASON_NONE;
 }
 
 static void record(void *context) {

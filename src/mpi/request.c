@@ -68,6 +68,30 @@ void wc_request_release(wc_request *r) {
     wc_request_recycle(r);
 }
 
+/* ---- requests of collectives and files: few, so a list does ---- */
+
+void wc_foreign_started(int rc, const MPI_Request *request) {
+    if (rc != MPI_SUCCESS || L.way == WC_WAY_OFF)
+        return;
+    if (L.foreign_count == L.foreign_room) {
+        L.foreign_room = L.foreign_room ? 2 * L.foreign_room : 16;
+        L.foreign = wc_core_grow(L.foreign, L.foreign_room * sizeof *L.foreign);
+    }
+    L.foreign[L.foreign_count++] = *request;
+    wc_layer_update();
+}
+
+bool wc_foreign_completed(MPI_Request handle) {
+    size_t i = 0;
+    while (i < L.foreign_count && L.foreign[i] != handle)
+        i++;
+    if (i == L.foreign_count)
+        return false;
+    L.foreign[i] = L.foreign[--L.foreign_count];
+    wc_layer_update();
+    return true;
+}
+
 /* ---- receives of the FAST way ---- */
 
 void wc_posted_adopt(void) {
@@ -99,6 +123,8 @@ void wc_posted_adopt(void) {
 /* Programs complete their requests in the order of posting, or the other way round: both ends are
  * near. */
 void wc_posted_completed(MPI_Request handle) {
+    if (L.foreign_count && wc_foreign_completed(handle))
+        return;
     L.completed++;
     wc_posted *first = L.posted, *last = L.posted_next;
     while (first < last && first->handle != handle && (last - 1)->handle != handle) {

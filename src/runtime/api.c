@@ -3,6 +3,7 @@
 #include "api.h"
 #include "log.h"
 #include "report.h"
+#include "requests.h"
 #include "restore.h"
 #include "runtime.h"
 #include "snapshot.h"
@@ -130,6 +131,7 @@ static void stop_unfinished(void) {
 }
 
 static const wc_hooks hooks = {.tick = tick,
+                               .keep_requests = wc_requests_keep,
                                .record = wc_snapshot_record,
                                .all_recorded = wc_snapshot_all_recorded,
                                .settled = wc_snapshot_settled,

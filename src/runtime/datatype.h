@@ -13,4 +13,10 @@ bool wc_datatype_stored(MPI_Datatype type, wc_type *stored);
 /* The C datatype for a stored type. */
 MPI_Datatype wc_datatype_of(wc_type stored);
 
+/* Writes into `text` what a datatype is made of. False: it can't be told, or doesn't fit. */
+bool wc_datatype_describe(MPI_Datatype type, char *text, size_t size);
+
+/* Makes it again, committed where that is needed: *made, and then it must be freed. False: `text` is none. */
+bool wc_datatype_make(const char *text, MPI_Datatype *type, bool *made);
+
 #endif

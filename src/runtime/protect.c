@@ -2,6 +2,7 @@
 /* The calls of wavecut.h that say what is protected. */
 #include "api.h"
 #include "datatype.h"
+#include "requests.h"
 #include "runtime.h"
 #include "snapshot.h"
 
@@ -109,10 +110,31 @@ WC_EXPORT wavecut_status wavecut_protect_callback(const char *name, wavecut_save
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect_callback",
                                "belongs between wavecut_init and wavecut_finalize");
-    wc_region region = {.type = WC_TYPE_U8, .save = save, .load = load, .user = user};
+    const wc_region *old = name ? wc_regions_find(&R.regions, name) : NULL;
+    wc_region region = {.count = old && old->save == save ? old->count : 0,
+                        .type = WC_TYPE_U8,
+                        .save = save,
+                        .load = load,
+                        .user = user};
     wc_error error = {WC_OK, ""};
     if (!save || !load)
         wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": a callback is NULL", name ? name : "");
+    return put_region(&region, name, &error);
+}
+
+WC_EXPORT wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[],
+                                                  int count) {
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_protect_requests",
+                               "belongs between wavecut_init and wavecut_finalize");
+    wc_region region = {.count = count > 0 ? (uint64_t)count : 0,
+                        .type = WC_TYPE_REQUEST,
+                        .save = wc_requests_save,
+                        .user = requests};
+    wc_error error = {WC_OK, ""};
+    if (count < 0 || (count && !requests))
+        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": there are no %d requests at %p",
+                     name ? name : "", count, (void *)requests);
     return put_region(&region, name, &error);
 }
 

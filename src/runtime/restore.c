@@ -2,6 +2,7 @@
 #include "restore.h"
 
 #include "log.h"
+#include "requests.h"
 #include "runtime.h"
 
 #include <stdarg.h>
@@ -226,7 +227,7 @@ static void compare(const wc_array *a, const wc_index_row *row, wc_error *error)
     if (r->type != a->type)
         differ(error, "\"%s\" is %s in the snapshot and protected as %s", a->name,
                wc_type_name(a->type), wc_type_name(r->type));
-    else if (r->count != row->count && !r->load)
+    else if (r->count != row->count && (!r->save || r->type == WC_TYPE_REQUEST))
         differ(error, "\"%s\" has %llu elements in the snapshot and is protected with %llu",
                a->name, (unsigned long long)row->count, (unsigned long long)r->count);
     else if (r->ndims != a->ndims || memcmp(r->shape, a->shape, r->ndims * sizeof *r->shape) != 0 ||
@@ -272,7 +273,7 @@ static wc_status count_saved(wc_error *error) {
     for (size_t k = 0; k < R.regions.count && status == WC_OK; k++) {
         wc_region *r = &R.regions.at[k];
         wc_index_row row;
-        if (!r->load)
+        if (!r->save)
             continue;
         status = R.store->reader_index(R.chosen, array_of(r), (uint32_t)R.rank, &row, error);
         r->count = status == WC_OK ? row.count : 0;
@@ -303,7 +304,9 @@ static void load_state(wc_error *error) {
     for (size_t k = 0; k < R.staging.count && error->status == WC_OK; k++) {
         const wc_region *copy = &R.staging.copies[k];
         int code = copy->load ? copy->load(copy->user, copy->address, wc_region_bytes(copy)) : 0;
-        if (code)
+        if (copy->type == WC_TYPE_REQUEST)
+            wc_requests_check(copy, error);
+        else if (code)
             wc_error_set(error, WC_ERR_CALLBACK, "\"%s\": its load callback returned %d",
                          copy->name, code);
     }
@@ -370,7 +373,7 @@ static wc_status read_messages(wc_restored *m, wc_error *error) {
 /* Nothing can fail any more. */
 static void hand_back(wc_restored *m) {
     for (size_t k = 0; k < R.staging.count; k++)
-        if (R.staging.copies[k].count && !R.staging.copies[k].load)
+        if (R.staging.copies[k].count && !R.staging.copies[k].save)
             memcpy(R.regions.at[k].address, R.staging.copies[k].address,
                    wc_region_bytes(&R.staging.copies[k]));
     for (size_t i = 0; i < m->count; i++) {
@@ -382,6 +385,7 @@ static void hand_back(wc_restored *m) {
         m->data[i] = NULL; /* the core's now */
     }
     R.info.restored_messages = m->count;
+    wc_requests_post();
     wc_layer_update();
 }
 

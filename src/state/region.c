@@ -63,10 +63,8 @@ wc_status wc_regions_put(wc_regions *regions, const wc_region *region, wc_error 
     wc_region *old = wc_regions_find(regions, region->name);
     if (old) {
         size_t skew = old->skew;
-        uint64_t count = region->save && old->save ? old->count : region->count;
         *old = *region;
         old->skew = skew;
-        old->count = count;
         return WC_OK;
     }
     for (size_t i = 0; i < regions->count; i++) {

@@ -13,7 +13,7 @@ struct wavecut_sink;
 typedef struct wc_region {
     char name[WC_REGION_NAME_BYTES];
     void *address;
-    uint64_t count; /* elements of this rank; with `save`: as many as the last time */
+    uint64_t count; /* elements of this rank; with `save`: those of the last time */
     wc_type type;
     uint32_t ndims;                     /* 0: local; else part of a global array */
     uint64_t shape[WC_REGION_MAX_DIMS]; /* of the global array */

@@ -61,12 +61,20 @@ static const wc_field comm_fields[] = {FIELD(wc_comm_row, uid, U64),
                                        FIELD(wc_comm_row, how, TEXT),
                                        END};
 
+static const wc_field request_fields[] = {
+    FIELD(wc_request_row, state, TEXT), FIELD(wc_request_row, source, I32),
+    FIELD(wc_request_row, tag, I32),    FIELD(wc_request_row, comm, U64),
+    FIELD(wc_request_row, order, U64),  FIELD(wc_request_row, count, U64),
+    FIELD(wc_request_row, offset, I64), FIELD(wc_request_row, type, TEXT),
+    FIELD(wc_request_row, array, TEXT), END};
+
 /* Rows are written as they are: no padding, no other size than FORMAT.md says. */
 _Static_assert(sizeof(wc_index_row) == 32, "row of /index");
 _Static_assert(sizeof(wc_rank_row) == 136, "row of /ranks");
 _Static_assert(sizeof(wc_counter_row) == 40, "row of /channels/counters");
 _Static_assert(sizeof(wc_message_row) == 56, "row of /channels/messages");
 _Static_assert(sizeof(wc_comm_row) == 72, "row of /communicators");
+_Static_assert(sizeof(wc_request_row) == 432, "element of a protected array of requests");
 
 static const struct {
     const char *path;
@@ -115,11 +123,9 @@ static hid_t field_type(const wc_field *field) {
     }
 }
 
-hid_t wc_table_type(wc_table table) {
-    if (!tables[table].fields)
-        return H5Tcopy(table == WC_TABLE_PAYLOAD ? H5T_STD_U8LE : H5T_STD_U32LE);
-    hid_t row = H5Tcreate(H5T_COMPOUND, tables[table].row_bytes);
-    for (const wc_field *f = tables[table].fields; f->name && row >= 0; f++) {
+static hid_t row_type(const wc_field *fields, size_t bytes) {
+    hid_t row = H5Tcreate(H5T_COMPOUND, bytes);
+    for (const wc_field *f = fields; f->name && row >= 0; f++) {
         hid_t type = field_type(f);
         if (H5Tinsert(row, f->name, f->offset, type) < 0) {
             H5Tclose(row);
@@ -128,6 +134,12 @@ hid_t wc_table_type(wc_table table) {
         H5Tclose(type);
     }
     return row;
+}
+
+hid_t wc_table_type(wc_table table) {
+    if (tables[table].fields)
+        return row_type(tables[table].fields, tables[table].row_bytes);
+    return H5Tcopy(table == WC_TABLE_PAYLOAD ? H5T_STD_U8LE : H5T_STD_U32LE);
 }
 
 /* ---- element types ---- */
@@ -193,6 +205,8 @@ hid_t wc_layout_type(wc_type type) {
         return bool_type();
     case WC_TYPE_BYTE:
         return byte_type();
+    case WC_TYPE_REQUEST:
+        return row_type(request_fields, sizeof(wc_request_row));
     default:
         return -1;
     }

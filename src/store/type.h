@@ -11,8 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One element of a protected array of requests. No padding, no pointers. */
+typedef struct wc_request_row {
+    char state[8]; /* "none": a null request; "receive": outstanding; "ended": its part is done */
+    int32_t source, tag; /* of a receive: asked for, in its communicator; -1: any */
+    uint64_t comm;       /* uid */
+    uint64_t order;      /* of posting, among the receives of this rank */
+    uint64_t count;      /* elements of `type` */
+    int64_t offset;      /* bytes from the beginning of `array` to its buffer */
+    char type[128];      /* an element type's name, or a derived type: see FORMAT.md */
+    char array[256];     /* the protected array that its buffer is in; "" if it has none */
+} wc_request_row;
+
 /* X(name, C type, kind): kinds are INT (signed), UINT, FLOAT, LFLOAT (long double), COMPLEX,
- * LCOMPLEX, BOOL, OPAQUE */
+ * LCOMPLEX, BOOL, OPAQUE, ROW */
 #define WC_TYPE_LIST(X)                                                                            \
     X(I8, int8_t, INT)                                                                             \
     X(U8, uint8_t, UINT)                                                                           \
@@ -29,7 +41,8 @@
     X(C64, double _Complex, COMPLEX)                                                               \
     X(CLD, long double _Complex, LCOMPLEX)                                                         \
     X(BOOL, bool, BOOL)                                                                            \
-    X(BYTE, unsigned char, OPAQUE)
+    X(BYTE, unsigned char, OPAQUE)                                                                 \
+    X(REQUEST, wc_request_row, ROW)
 
 typedef enum wc_type {
 #define WC_TYPE_CODE(name, ctype, kind) WC_TYPE_##name,

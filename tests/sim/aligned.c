@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { STEPS = 40, DELAYS = 4, AHEAD = 2, STEP_TAGS = SIM_TAGS, CHANNELS = 3 };
-enum { MOST = 256, MOST_SENDS = 4096, VAIN_TAG = STEP_TAGS + STEPS + 1 };
+enum { MOST = SIM_OPEN, MOST_SENDS = 4096, VAIN_TAG = STEP_TAGS + STEPS + 1 };
 enum { SPECIFIC, ANY_SOURCE, ANY_TAG, ANY, KINDS }; /* of receives on channel 1 */
 
 typedef struct plan {
@@ -185,13 +185,39 @@ static void collective(work *w) {
     }
 }
 
+/* What is open at a safe point is part of the state, and is posted again after a restart. */
+static void keep_open(const work *w) {
+    me->state.receive_count = w->count;
+    for (int i = 0; i < w->count; i++) {
+        const sim_slot *s = w->slots[i];
+        me->state.receives[i].channel = (int8_t)s->channel;
+        me->state.receives[i].source = (int8_t)s->source;
+        me->state.receives[i].tag = (int8_t)s->tag;
+        me->state.receives[i].due = (int8_t)s->due;
+    }
+}
+
+static void reopen(work *w) {
+    for (int i = 0; i < me->state.receive_count; i++) {
+        sim_slot *s = w->slots[w->count++] = sim_alloc(sizeof *s);
+        *s = (sim_slot){.channel = me->state.receives[i].channel,
+                        .source = me->state.receives[i].source,
+                        .tag = me->state.receives[i].tag,
+                        .due = me->state.receives[i].due,
+                        .order = ++me->postings};
+        sim_slot_post(s);
+    }
+}
+
 void sim_aligned(void) {
     work w = {.kind = kind_of_seed(), .sends = sim_alloc(MOST_SENDS * sizeof *w.sends)};
     w.barriers = w.kind == ANY || w.kind == ANY_TAG || sim_hash(J.options.seed, 4, 4) % 4 == 0;
-    for (bool first = true; me->state.step < STEPS; me->state.step++, first = false) {
+    reopen(&w);
+    for (; me->state.step < STEPS; me->state.step++) {
         int step = me->state.step;
+        keep_open(&w);
         sim_safepoint();
-        for (int due = step; J.open && first && due < step + AHEAD; due++)
+        for (int due = 0; J.open && step == 0 && due < AHEAD; due++)
             post_due(&w, due);
         post_in_vain(&w);
         post_due(&w, J.open ? step + AHEAD : step);

@@ -178,7 +178,7 @@ static bool live(life l) {
 static life next_life(int lives) {
     if (J.options.dies_at && lives == 0)
         return (life){.turns = J.options.dies_at, .commits = UINT_MAX};
-    if (J.options.dies_at || J.open || lives == MOST_LIVES - 1 || sim_choose(2))
+    if (J.options.dies_at || (J.open && J.immediate) || lives == MOST_LIVES - 1 || sim_choose(2))
         return (life){.turns = MAX_TURNS, .commits = UINT_MAX};
     return (life){.turns = MAX_TURNS,
                   .commits = J.commits + 1 + sim_choose(3),

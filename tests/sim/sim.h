@@ -34,6 +34,7 @@ enum {
     SIM_TAGS = 3,
     SIM_MESSAGES = 1024, /* on a channel */
     SIM_QUEUE = 64,
+    SIM_OPEN = 256, /* receives of a rank at a time */
     SIM_PADDING = 64
 };
 
@@ -50,6 +51,11 @@ typedef struct sim_payload {
 /* The part of a rank that a snapshot saves. */
 typedef struct sim_state {
     int step;
+    /* Receives that are open at the safe point, in posting order: what protected requests keep. */
+    struct {
+        int8_t channel, source, tag, due;
+    } receives[SIM_OPEN];
+    int receive_count;
     uint32_t sent[SIM_COMMS][SIM_RANKS];
     uint8_t got[SIM_COMMS][SIM_RANKS][SIM_MESSAGES / 8];
     uint64_t clock[SIM_RANKS];
@@ -119,7 +125,7 @@ typedef struct sim_options {
 typedef struct sim_job {
     sim_options options;
     bool immediate;
-    bool open; /* requests may stay open across safe points: no restart */
+    bool open; /* requests may stay open across safe points: no restart of immediate ones */
     void (*program)(void);
     int ranks, members; /* members: those that take part in snapshots */
     uint64_t random;
@@ -239,7 +245,7 @@ MPI_Request sim_isend(sim_payload *p, bool sync);
 
 typedef struct sim_program {
     const char *name;
-    bool immediate, open; /* open: may leave requests open, and can't be restarted then */
+    bool immediate, open; /* open: may leave requests open */
     void (*run)(void);
 } sim_program;
 

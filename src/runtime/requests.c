@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "requests.h"
+
+#include "datatype.h"
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t wc_requests_keep(void) {
+    uint64_t others = 0;
+    for (size_t i = 0; i < R.regions.count; i++) {
+        const wc_region *region = &R.regions.at[i];
+        const MPI_Request *requests = region->user;
+        for (uint64_t k = 0; region->type == WC_TYPE_REQUEST && k < region->count; k++) {
+            wc_request *r = requests[k] == MPI_REQUEST_NULL ? NULL : wc_request_find(requests[k]);
+            /* The same receive in two places is not what it seems: it counts, and does not fit. */
+            others += requests[k] != MPI_REQUEST_NULL && (!r || r->kept);
+            if (r)
+                r->kept = true;
+        }
+    }
+    return others;
+}
+
+/* ---- buffers ---- */
+
+/* The bytes that a receive may write, from its buffer's address on. */
+static void span_of(uint64_t count, MPI_Datatype type, int64_t *from, int64_t *to) {
+    MPI_Aint lb, extent, true_lb, true_extent;
+    PMPI_Type_get_extent(type, &lb, &extent);
+    PMPI_Type_get_true_extent(type, &true_lb, &true_extent);
+    int64_t last = ((int64_t)count - 1) * extent;
+    *from = true_lb + (last < 0 ? last : 0);
+    *to = true_lb + true_extent + (last > 0 ? last : 0);
+    if (!count || *to <= *from)
+        *from = *to = 0;
+}
+
+/* Is it all in this array, beginning `offset` bytes behind its first one? */
+static bool is_inside(const wc_region *region, int64_t offset, int64_t from, int64_t to) {
+    int64_t bytes = (int64_t)wc_region_bytes(region);
+    return !region->save && offset + from >= 0 && offset + to <= bytes;
+}
+
+static bool find_array(const wc_request *r, wc_request_row *row) {
+    int64_t from, to;
+    span_of((uint64_t)r->count, r->type, &from, &to);
+    if (from == to)
+        return true; /* no buffer */
+    for (size_t i = 0; i < R.regions.count; i++) {
+        const wc_region *region = &R.regions.at[i];
+        int64_t offset = (int64_t)((intptr_t)r->buffer - (intptr_t)region->address);
+        if (!is_inside(region, offset, from, to))
+            continue;
+        strcpy(row->array, region->name);
+        row->offset = offset;
+        return true;
+    }
+    return false;
+}
+
+/* ---- saving ---- */
+
+/* NULL, or why it can't be made again. */
+static const char *describe(wc_request *r, wc_request_row *row) {
+    if (r->recv.cancelled || r->detached || r->persistent)
+        return "a receive that was cancelled, or is persistent";
+    if (r->recv.handed) { /* its data have been seen already */
+        strcpy(row->state, "ended");
+        return NULL;
+    }
+    strcpy(row->state, "receive");
+    row->source = r->recv.source;
+    row->tag = r->recv.tag;
+    row->comm = r->recv.comm->uid;
+    row->order = r->recv.order;
+    row->count = (uint64_t)r->count;
+    if (!wc_datatype_describe(r->type, row->type, sizeof row->type))
+        return "its datatype can't be saved";
+    return find_array(r, row) ? NULL : "its buffer is in no protected array";
+}
+
+/* A send's message is in the channel, or has been received: either way the cut has it, and the send is over.
+ * Only not a synchronous one's before its receive exists. */
+static const char *describe_other(MPI_Request request, wc_request_row *row) {
+    int over = 1;
+    if (L.core.sync_used && L.started != L.completed)
+        PMPI_Request_get_status(request, &over, MPI_STATUS_IGNORE);
+    strcpy(row->state, "ended");
+    return over ? NULL : "it may be a synchronous send";
+}
+
+int wc_requests_save(void *user, wavecut_sink *sink) {
+    const MPI_Request *requests = user;
+    for (uint64_t k = 0; k < sink->copy->count; k++) {
+        wc_request_row row = {.state = "none"};
+        wc_request *r = NULL;
+        const char *problem = NULL;
+        if (requests[k] != MPI_REQUEST_NULL) {
+            r = wc_request_find(requests[k]);
+            problem = r ? describe(r, &row) : describe_other(requests[k], &row);
+        }
+        if (problem)
+            wc_error_set(&sink->error, WC_ERR_CALLBACK, "request %llu of \"%s\": %s",
+                         (unsigned long long)k, sink->copy->name, problem);
+        if (wc_sink_write(sink, &row, sizeof row) != WC_OK)
+            return 0; /* the sink tells */
+    }
+    return 0;
+}
+
+/* ---- restart ---- */
+
+static bool is_receive(const wc_request_row *row) {
+    return strncmp(row->state, "receive", sizeof row->state) == 0;
+}
+
+static bool is_whole(const wc_request_row *row) {
+    return memchr(row->type, 0, sizeof row->type) && memchr(row->array, 0, sizeof row->array) &&
+           row->count <= INT32_MAX && row->source >= WC_ANY && row->tag >= WC_ANY;
+}
+
+static wc_status check_receive(const wc_request_row *row, wc_error *error) {
+    const wc_mpi_comm *c = wc_comm_by_uid(row->comm);
+    MPI_Datatype type;
+    bool made = false;
+    int64_t from, to;
+    if (!is_whole(row) || !wc_datatype_make(row->type, &type, &made))
+        return wc_error_set(error, WC_ERR_DAMAGED, "it is not what Wavecut writes");
+    span_of(row->count, type, &from, &to);
+    if (made)
+        PMPI_Type_free(&type);
+    if (!c || c->core.freed || row->source >= c->core.size)
+        return wc_error_set(error, WC_ERR_MISMATCH,
+                            "it was posted on a communicator (uid %016llx) that the program has "
+                            "not made: make communicators in the same order as before, before "
+                            "wavecut_restore",
+                            (unsigned long long)row->comm);
+    const wc_region *array = from == to ? NULL : wc_regions_find(&R.regions, row->array);
+    if (from != to && (!array || !is_inside(array, row->offset, from, to)))
+        return wc_error_set(error, WC_ERR_MISMATCH, "its buffer was in \"%s\", where it is not now",
+                            row->array);
+    return WC_OK;
+}
+
+wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
+    const wc_request_row *rows = copy->address;
+    const MPI_Request *requests = copy->user;
+    wc_status status = WC_OK;
+    for (uint64_t k = 0; k < copy->count && status == WC_OK; k++) {
+        wc_error why;
+        if (requests[k] != MPI_REQUEST_NULL)
+            status = wc_error_set(&why, WC_ERR_ORDER,
+                                  "it is not MPI_REQUEST_NULL: begin receives after "
+                                  "wavecut_restore, and only if it was no restart");
+        else if (is_receive(&rows[k]))
+            status = check_receive(&rows[k], &why);
+        if (status != WC_OK)
+            wc_error_set(error, status, "request %llu of \"%s\": %s", (unsigned long long)k,
+                         copy->name, why.text);
+    }
+    return status;
+}
+
+typedef struct wc_posting {
+    const wc_request_row *row;
+    MPI_Request *request;
+} wc_posting;
+
+static int by_order(const void *a, const void *b) {
+    uint64_t x = ((const wc_posting *)a)->row->order, y = ((const wc_posting *)b)->row->order;
+    return (x > y) - (x < y);
+}
+
+static void post(const wc_posting *p) {
+    const wc_request_row *row = p->row;
+    const wc_region *array = row->array[0] ? wc_regions_find(&R.regions, row->array) : NULL;
+    void *buffer = array ? (char *)array->address + row->offset : NULL;
+    MPI_Datatype type;
+    bool made;
+    wc_request *r;
+    wc_datatype_make(row->type, &type, &made);
+    wc_receive_start(&r, buffer, (int)row->count, type,
+                     row->source == WC_ANY ? MPI_ANY_SOURCE : row->source,
+                     row->tag == WC_ANY ? MPI_ANY_TAG : row->tag, wc_comm_by_uid(row->comm)->handle,
+                     WC_HANDLE_NEW, p->request);
+    if (made)
+        wc_type_free(&type);
+}
+
+/* What came back in the channels is in the stash, where each receive looks first: in this order they get
+ * what they would have got. */
+void wc_requests_post(void) {
+    size_t n = 0;
+    wc_posting *postings = NULL;
+    for (size_t i = 0; i < R.staging.count; i++) {
+        const wc_region *copy = &R.staging.copies[i];
+        const wc_request_row *rows = copy->address;
+        if (copy->type != WC_TYPE_REQUEST)
+            continue;
+        postings = wc_core_grow(postings, (n + copy->count + 1) * sizeof *postings);
+        for (uint64_t k = 0; k < copy->count; k++)
+            if (is_receive(&rows[k]))
+                postings[n++] = (wc_posting){&rows[k], (MPI_Request *)copy->user + k};
+    }
+    if (n)
+        qsort(postings, n, sizeof *postings, by_order);
+    for (size_t i = 0; i < n; i++)
+        post(&postings[i]);
+    free(postings);
+}
