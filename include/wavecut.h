@@ -100,13 +100,16 @@ wavecut_status wavecut_cut(wavecut_cut_mode mode);
 wavecut_status wavecut_protect(const char *name, void *address, size_t count, MPI_Datatype type);
 
 /*
- * Like wavecut_protect, for this rank's part of one global array; in the file it is one dataset of the global shape.
+ * Like wavecut_protect, for this rank's part of one global array; in the file it is one dataset of the global shape. The
+ * parts are boxes of any size, which together fill the global array, each element once: attempts are void as long as they
+ * don't. In memory a part is contiguous, row-major (the last axis is the fastest), without ghost cells.
  *   ndims   in  1 to 8
- *   global  in  [ndims] shape of the whole array, elements; the same on every rank
- *   local   in  [ndims] shape of this rank's part
+ *   global  in  [ndims] shape of the whole array, elements; the same on every rank that has the name
+ *   local   in  [ndims] shape of this rank's part; zeros are fine
  *   offset  in  [ndims] where this rank's part begins
- * This version takes the split along the first axis: local and global agree in all others, offset is 0 there,
- * and the parts follow each other in rank order without gaps. Errors: as wavecut_protect, UNSUPPORTED.
+ * The shapes are copied. Errors: as wavecut_protect; ARGUMENT also for a part that is not inside the global array.
+ *
+ * A run whose state is all in such arrays may go on with another number of ranks: see wavecut_restore.
  */
 wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type, int ndims,
                                      const size_t global[], const size_t local[],
@@ -199,7 +202,8 @@ wavecut_status wavecut_unprotect(const char *name);
 
 /*
  * Tells what the snapshot that wavecut_restore will load holds under `name` for this rank, so that the program can
- * allocate before it protects. Local, between wavecut_init and wavecut_restore.
+ * allocate before it protects. Local, between wavecut_init and wavecut_restore. When the snapshot was taken with another
+ * number of ranks: what rank 0 had, and NOT_FOUND for global arrays, whose parts are the program's to choose.
  *   count  out  elements; may be NULL
  *   type   out  a predefined datatype, MPI_DATATYPE_NULL for requests; may be NULL
  * Errors: NOT_FOUND (fresh start, or no such name for this rank), ORDER.
@@ -210,6 +214,12 @@ wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *typ
  * Begins the run: fills the protected memory and the channels from the snapshot chosen by WAVECUT_RESTART, or does
  * nothing on a fresh start. Collective, once, when everything is protected and before the first safe point.
  *   restarted  out  1 after a restart, 0 on a fresh start; may be NULL
+ * With as many ranks as the snapshot has, each rank gets what it had, and its part of a global array must be the same
+ * again. Another number of ranks is possible if no message is in flight in the snapshot and each name in it is either
+ *   - a global array: each rank gets the part that it protects now, wherever it was; or
+ *   - local (arrays and callbacks), with the same bytes on every rank of then, such as a step: every rank of now gets them.
+ *     Requests can't be outstanding.
+ * Otherwise it is refused: MISMATCH, and the text says which name or how many messages.
  * All ranks return the same status. On failure no protected array has been changed; load callbacks may have run.
  * Errors: MISMATCH (the text lists what differs), DAMAGED, IO, MEMORY, CALLBACK, ORDER, PEER.
  */

@@ -16,8 +16,8 @@ void wc_manifest_own(wc_manifest *manifest, const wc_region *regions, size_t cou
         wc_array *a = &manifest->arrays[i];
         strcpy(a->name, regions[i].name);
         a->type = regions[i].type;
-        a->ndims = regions[i].ndims;
-        memcpy(a->shape, regions[i].shape, sizeof a->shape);
+        a->ndims = regions[i].box.ndims;
+        memcpy(a->shape, regions[i].box.global, sizeof a->shape);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "api.h"
 #include "datatype.h"
 #include "requests.h"
+#include "restore.h"
 #include "runtime.h"
 #include "snapshot.h"
 
@@ -57,39 +58,32 @@ WC_EXPORT wavecut_status wavecut_protect(const char *name, void *address, size_t
     return put_flat(&region, name, type);
 }
 
-/* Is it a split along the first axis? Then *count are this rank's elements, *first those before. */
-static wc_status check_split(const char *name, int ndims, const size_t global[],
-                             const size_t local[], const size_t offset[], wc_region *region,
-                             wc_error *error) {
-    if (ndims < 1 || ndims > WC_REGION_MAX_DIMS || !global || !local || !offset)
-        return wc_error_set(error, WC_ERR_ARGUMENT,
-                            "\"%s\": a global array has 1 to %d dimensions with shapes",
-                            name ? name : "", WC_REGION_MAX_DIMS);
-    uint64_t row = 1;
-    for (int d = 0; d < ndims; d++) {
-        if (offset[d] > global[d] || local[d] > global[d] - offset[d])
+static wc_status out_of_whole(const char *name, const wc_box *box, wc_error *error) {
+    for (uint32_t d = 0; d < box->ndims; d++)
+        if (box->offset[d] > box->global[d] || box->local[d] > box->global[d] - box->offset[d])
             return wc_error_set(
                 error, WC_ERR_ARGUMENT,
-                "\"%s\": along axis %d this part [%zu, %zu) is outside the global array of %zu",
-                name ? name : "", d, offset[d], offset[d] + local[d], global[d]);
-        if (d > 0 && (offset[d] || local[d] != global[d]))
-            return wc_error_set(
-                error, WC_ERR_UNSUPPORTED,
-                "\"%s\": this version splits a global array along its first axis only",
-                name ? name : "");
-        region->shape[d] = global[d];
-        if (__builtin_mul_overflow(row, d > 0 ? global[d] : 1, &row))
-            return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
-                                name ? name : "");
+                "\"%s\": along axis %u this part [%llu, %llu) is outside the global array of %llu",
+                name, d, (unsigned long long)box->offset[d],
+                (unsigned long long)(box->offset[d] + box->local[d]),
+                (unsigned long long)box->global[d]);
+    return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large", name);
+}
+
+static wc_status make_box(const char *name, int ndims, const size_t global[], const size_t local[],
+                          const size_t offset[], wc_region *region, wc_error *error) {
+    if (ndims < 1 || ndims > WC_BOX_DIMS || !global || !local || !offset)
+        return wc_error_set(error, WC_ERR_ARGUMENT,
+                            "\"%s\": a global array has 1 to %d dimensions with shapes", name,
+                            WC_BOX_DIMS);
+    wc_box *box = &region->box;
+    box->ndims = (uint32_t)ndims;
+    for (int d = 0; d < ndims; d++) {
+        box->global[d] = global[d];
+        box->local[d] = local[d];
+        box->offset[d] = offset[d];
     }
-    region->ndims = (uint32_t)ndims;
-    uint64_t whole;
-    if (__builtin_mul_overflow(row, global[0], &whole))
-        return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\": the global shape is too large",
-                            name ? name : "");
-    region->count = row * local[0];
-    region->first = row * offset[0];
-    return WC_OK;
+    return wc_box_check(box, &region->count) ? WC_OK : out_of_whole(name, box, error);
 }
 
 WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type,
@@ -100,7 +94,7 @@ WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, 
                                "belongs between wavecut_init and wavecut_finalize");
     wc_region region = {.address = address};
     wc_error error = {WC_OK, ""};
-    if (check_split(name, ndims, global, local, offset, &region, &error) != WC_OK)
+    if (make_box(name ? name : "", ndims, global, local, offset, &region, &error) != WC_OK)
         return wc_fail(error);
     return put_flat(&region, name, type);
 }
@@ -172,8 +166,10 @@ WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Dat
     while (i < n && strcmp(arrays[i].name, name) != 0)
         i++;
     wc_index_row row = {0};
-    if (i < n && R.store->reader_head(R.chosen)->ranks == (uint32_t)R.ranks &&
-        R.store->reader_index(R.chosen, i, (uint32_t)R.rank, &row, &error) != WC_OK)
+    /* On another number of ranks: what all had, but a part of a global array is for the program to choose. */
+    bool moves = i < n && wc_restore_moves();
+    if (i < n && !(moves && arrays[i].ndims) &&
+        R.store->reader_index(R.chosen, i, moves ? 0 : (uint32_t)R.rank, &row, &error) != WC_OK)
         return wc_fail(error);
     if (!row.present) {
         wc_error_set(&error, WC_ERR_NOT_FOUND, "the snapshot holds no \"%s\" for rank %d",

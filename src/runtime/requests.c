@@ -2,6 +2,7 @@
 #include "requests.h"
 
 #include "datatype.h"
+#include "restore.h"
 #include "runtime.h"
 
 #include <stdlib.h>
@@ -154,6 +155,10 @@ wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
             status = wc_error_set(&why, WC_ERR_ORDER,
                                   "it is not MPI_REQUEST_NULL: begin receives after "
                                   "wavecut_restore, and only if it was no restart");
+        else if (is_receive(&rows[k]) && wc_restore_moves())
+            status = wc_error_set(&why, WC_ERR_MISMATCH,
+                                  "it is outstanding in the snapshot, which was taken with another "
+                                  "number of ranks");
         else if (is_receive(&rows[k]))
             status = check_receive(&rows[k], &why);
         if (status != WC_OK)

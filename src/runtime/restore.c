@@ -17,8 +17,12 @@ static void share(void *what, size_t bytes) {
 
 /* ---- verification ---- */
 
+bool wc_restore_moves(void) {
+    return R.store->reader_head(R.chosen)->ranks != (uint32_t)R.ranks;
+}
+
 static bool is_ours(const wc_message_row *row) {
-    return row->destination == (uint32_t)R.rank;
+    return row->destination % (uint32_t)R.ranks == (uint32_t)R.rank;
 }
 
 static wc_status verify_messages(wc_reader *reader, wc_error *error) {
@@ -52,20 +56,15 @@ static wc_status verify_counters(wc_reader *reader, wc_error *error) {
     return status;
 }
 
-/* What this rank would read. */
+/* What this rank would read; of a snapshot of another number of ranks, its share. */
 static wc_status verify_own(wc_reader *reader, wc_error *error) {
     const wc_array *arrays;
     size_t n = R.store->reader_arrays(reader, &arrays);
-    if (R.store->reader_head(reader)->ranks != (uint32_t)R.ranks)
-        return WC_OK; /* told by what follows */
-    for (size_t i = 0; i < n; i++) {
-        wc_index_row row;
-        wc_status status = R.store->reader_index(reader, i, (uint32_t)R.rank, &row, error);
-        if (status == WC_OK && row.present)
-            status = R.store->reader_extent(reader, i, (uint32_t)R.rank, NULL, error);
-        if (status != WC_OK)
-            return status;
-    }
+    uint32_t ranks = R.store->reader_head(reader)->ranks;
+    for (uint32_t rank = (uint32_t)R.rank; rank < ranks; rank += (uint32_t)R.ranks)
+        for (size_t i = 0; i < n; i++)
+            if (R.store->reader_extent(reader, i, rank, NULL, error) != WC_OK)
+                return error->status;
     wc_status status = verify_counters(reader, error);
     return status == WC_OK ? verify_messages(reader, error) : status;
 }
@@ -85,21 +84,16 @@ static wc_status try_snapshot(const char *path, wc_error *error) {
     return error->status;
 }
 
-static void check_ranks(const char *path) {
+static void go_on_from_chosen(void) {
     const wc_snapshot_head *head = R.store->reader_head(R.chosen);
     R.run_id = head->run_id;
     R.parent_id = head->id;
-    if (head->ranks != (uint32_t)R.ranks)
-        wc_error_set(&R.choice, WC_ERR_MISMATCH,
-                     "%s was taken with %u ranks, and this job has %d: start it with %u, or with "
-                     "WAVECUT_RESTART=never for a fresh start",
-                     path, head->ranks, R.ranks, head->ranks);
 }
 
 static void choose_file(void) {
     wc_error error;
     if (try_snapshot(R.settings.restart_file, &error) == WC_OK)
-        check_ranks(R.settings.restart_file);
+        go_on_from_chosen();
     else
         wc_error_set(&R.choice, error.status,
                      "WAVECUT_RESTART: %.400s (`wavecut ls DIR` shows what can be restored)",
@@ -135,7 +129,7 @@ static void choose_newest(const uint64_t *ids, uint64_t count) {
         }
         if (!is_foreign(&run_id)) {
             snprintf(R.chosen_path, sizeof R.chosen_path, "%s", path);
-            check_ranks(path);
+            go_on_from_chosen();
             return;
         }
         R.store->reader_close(R.chosen);
@@ -227,13 +221,91 @@ static void compare(const wc_array *a, const wc_index_row *row, wc_error *error)
     if (r->type != a->type)
         differ(error, "\"%s\" is %s in the snapshot and protected as %s", a->name,
                wc_type_name(a->type), wc_type_name(r->type));
+    else if (r->box.ndims != a->ndims || memcmp(r->box.global, a->shape, sizeof a->shape) != 0)
+        differ(error, "\"%s\" has another global shape in the snapshot", a->name);
+    else if (memcmp(row->box, wc_index_row_of(&r->box).box, sizeof row->box) != 0)
+        differ(error, "\"%s\": this rank's part has another shape or place in the snapshot",
+               a->name);
     else if (r->count != row->count && (!r->save || r->type == WC_TYPE_REQUEST))
         differ(error, "\"%s\" has %llu elements in the snapshot and is protected with %llu",
                a->name, (unsigned long long)row->count, (unsigned long long)r->count);
-    else if (r->ndims != a->ndims || memcmp(r->shape, a->shape, r->ndims * sizeof *r->shape) != 0 ||
-             (r->ndims && r->first != row->first))
-        differ(error, "\"%s\" has another global shape or place in the snapshot", a->name);
 }
+
+/* ---- another number of ranks ---- */
+
+static wc_status __attribute__((format(printf, 2, 3)))
+cant_move(wc_error *error, const char *format, ...) {
+    uint32_t ranks = R.store->reader_head(R.chosen)->ranks;
+    char why[320];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    return wc_error_set(error, WC_ERR_MISMATCH,
+                        "%s was taken with %u ranks, and this job has %d: start it with %u, or "
+                        "with WAVECUT_RESTART=never for a fresh start; other numbers won't do, "
+                        "since %s",
+                        R.chosen_path, ranks, R.ranks, ranks, why);
+}
+
+/* Had all ranks the same? Each rank looks at its share of them. */
+static wc_status check_alike(size_t array, const char *name, wc_error *error) {
+    uint32_t ranks = R.store->reader_head(R.chosen)->ranks;
+    wc_index_row first, row;
+    if (R.store->reader_index(R.chosen, array, 0, &first, error) != WC_OK)
+        return error->status;
+    for (uint32_t rank = (uint32_t)R.rank; rank < ranks; rank += (uint32_t)R.ranks) {
+        if (R.store->reader_index(R.chosen, array, rank, &row, error) != WC_OK)
+            return error->status;
+        if (!row.present || !first.present || row.count != first.count ||
+            row.checksum != first.checksum)
+            return cant_move(error,
+                             "\"%s\" is no global array (wavecut_protect_array), nor was it the "
+                             "same on all ranks",
+                             name);
+    }
+    return WC_OK;
+}
+
+static wc_status check_move(wc_error *error) {
+    const wc_array *arrays;
+    size_t n = R.store->reader_arrays(R.chosen, &arrays), messages;
+    wc_message_row *rows;
+    wc_status status = R.store->reader_messages(R.chosen, &rows, &messages, error);
+    if (status != WC_OK)
+        return status;
+    free(rows);
+    if (messages)
+        return cant_move(error, "%zu messages are in flight in it", messages);
+    for (size_t i = 0; i < n && status == WC_OK; i++)
+        if (!arrays[i].ndims)
+            status = check_alike(i, arrays[i].name, error);
+    return status;
+}
+
+/* What the snapshot holds for this rank. On another number of ranks that is what it asks for, of a global array,
+ * and else what all ranks had. */
+static wc_status row_here(size_t array, const wc_array *a, wc_index_row *row, wc_error *error) {
+    const wc_region *r = wc_regions_find(&R.regions, a->name);
+    if (!wc_restore_moves())
+        return R.store->reader_index(R.chosen, array, (uint32_t)R.rank, row, error);
+    if (!a->ndims)
+        return R.store->reader_index(R.chosen, array, 0, row, error);
+    *row = (wc_index_row){.present = 1};
+    if (r && r->box.ndims)
+        *row = wc_index_row_of(&r->box);
+    return WC_OK;
+}
+
+static wc_status read_here(size_t array, const wc_region *copy, wc_error *error) {
+    if (!wc_restore_moves())
+        return R.store->reader_extent(R.chosen, array, (uint32_t)R.rank, copy->address, error);
+    if (!copy->box.ndims)
+        return R.store->reader_extent(R.chosen, array, 0, copy->address, error);
+    return R.store->reader_part(R.chosen, array, &copy->box, copy->address, error);
+}
+
+/* ---- all that must fit ---- */
 
 static void check_arrays(wc_error *error) {
     const wc_array *arrays;
@@ -241,7 +313,7 @@ static void check_arrays(wc_error *error) {
     for (size_t i = 0; i < n; i++) {
         wc_index_row row;
         wc_error reading = {WC_OK, ""};
-        if (R.store->reader_index(R.chosen, i, (uint32_t)R.rank, &row, &reading) != WC_OK) {
+        if (row_here(i, &arrays[i], &row, &reading) != WC_OK) {
             *error = reading;
             return;
         }
@@ -275,7 +347,8 @@ static wc_status count_saved(wc_error *error) {
         wc_index_row row;
         if (!r->save)
             continue;
-        status = R.store->reader_index(R.chosen, array_of(r), (uint32_t)R.rank, &row, error);
+        status = R.store->reader_index(R.chosen, array_of(r),
+                                       wc_restore_moves() ? 0 : (uint32_t)R.rank, &row, error);
         r->count = status == WC_OK ? row.count : 0;
     }
     return status;
@@ -291,8 +364,7 @@ static wc_status read_state(wc_error *error) {
     wc_staging_lay_out(&R.staging, &R.regions);
     for (size_t k = 0; k < R.staging.count && status == WC_OK; k++) {
         const wc_region *copy = &R.staging.copies[k];
-        status = R.store->reader_extent(R.chosen, array_of(copy), (uint32_t)R.rank, copy->address,
-                                        error);
+        status = read_here(array_of(copy), copy, error);
     }
     return status;
 }
@@ -391,7 +463,10 @@ static void hand_back(wc_restored *m) {
 
 wc_status wc_restore_fill(wc_error *error) {
     wc_restored messages = {0};
-    check_arrays(error);
+    if (wc_restore_moves())
+        check_move(error);
+    if (wc_agree(error) == WC_OK)
+        check_arrays(error);
     if (wc_agree(error) == WC_OK) {
         if (read_state(error) == WC_OK)
             read_messages(&messages, error);

@@ -5,6 +5,8 @@
 
 #include "../store/error.h"
 
+#include <stdbool.h>
+
 /*
  * Chooses by R.settings.restart, verifies what each rank would read, and falls back to the snapshot before. Sets R.chosen
  * (NULL: fresh start), R.run_id, R.parent_id and R.next_id. What can only be told by wavecut_restore goes to R.choice.
@@ -17,5 +19,8 @@ wc_status wc_restore_choose(wc_error *error);
  * but by load callbacks. Errors: MISMATCH, DAMAGED, IO, MEMORY, CALLBACK.
  */
 wc_status wc_restore_fill(wc_error *error);
+
+/* Was R.chosen taken with another number of ranks? */
+bool wc_restore_moves(void);
 
 #endif

@@ -74,7 +74,8 @@ static struct {
     uint64_t union_count;
     wc_manifest manifest;
 
-    uint64_t *counts, *firsts, *totals; /* [manifest.count] */
+    uint64_t *counts, *totals; /* [2 * manifest.count]: elements, sums of boxes */
+    uint64_t *firsts;          /* [manifest.count] */
     wc_created *created;
     wc_index_row *index;
     wc_store_file *file; /* rank 0 */
@@ -292,38 +293,42 @@ static void send_union(void) {
 
 /* ---- places ---- */
 
+/* Elements of each array, and for global ones the sum of the boxes: reduced together. */
 static void count_elements(void) {
     size_t n = S.manifest.count;
-    S.counts = wc_core_alloc(3 * n * sizeof *S.counts);
-    S.firsts = S.counts + n;
-    S.totals = S.firsts + n;
+    S.counts = wc_core_alloc(5 * n * sizeof *S.counts);
+    S.totals = S.counts + 2 * n;
+    S.firsts = S.totals + 2 * n;
     /* The union is empty when the ranks could not agree. */
-    for (size_t i = 0; i < R.staging.count && n; i++)
-        S.counts[wc_manifest_find(&S.manifest, R.staging.copies[i].name)] =
-            R.staging.copies[i].count;
+    for (size_t i = 0; i < R.staging.count && n; i++) {
+        const wc_region *copy = &R.staging.copies[i];
+        size_t k = wc_manifest_find(&S.manifest, copy->name);
+        S.counts[k] = copy->count;
+        S.counts[n + k] = copy->box.ndims ? wc_box_sum(&copy->box) : 0;
+    }
     PMPI_Iexscan(S.counts, S.firsts, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
-    PMPI_Iallreduce(S.counts, S.totals, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    PMPI_Iallreduce(S.counts, S.totals, 2 * (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
     S.stage = STAGE_COUNTS;
 }
 
-/* The parts of a global array must follow each other in rank order and fill it. */
+/* The parts of a global array must fill it, each element once. */
 static void check_parts(void) {
     wc_error error = {WC_OK, ""};
-    for (size_t i = 0; i < R.staging.count; i++) {
-        const wc_region *copy = &R.staging.copies[i];
-        if (!copy->ndims)
+    size_t n = S.manifest.count;
+    for (size_t k = 0; k < n; k++) {
+        const wc_array *a = &S.manifest.arrays[k];
+        wc_box whole = {.ndims = a->ndims};
+        memcpy(whole.global, a->shape, sizeof whole.global);
+        uint64_t elements = wc_box_whole(&whole);
+        if (!a->ndims || (S.totals[k] == elements && S.totals[n + k] == wc_box_whole_sum(&whole)))
             continue;
-        size_t k = wc_manifest_find(&S.manifest, copy->name);
-        uint64_t whole = 1;
-        for (uint32_t d = 0; d < copy->ndims; d++)
-            whole *= copy->shape[d];
-        if (copy->first != S.firsts[k] || whole != S.totals[k])
-            wc_error_set(
-                &error, WC_ERR_ARGUMENT,
-                "the parts of \"%s\" don't fill the global array in rank order: this one begins at "
-                "element %llu, those before it have %llu; all have %llu of %llu",
-                copy->name, (unsigned long long)copy->first, (unsigned long long)S.firsts[k],
-                (unsigned long long)S.totals[k], (unsigned long long)whole);
+        if (S.totals[k] == elements)
+            wc_error_set(&error, WC_ERR_ARGUMENT, "the parts of \"%s\" overlap in the global array",
+                         a->name);
+        else
+            wc_error_set(&error, WC_ERR_ARGUMENT,
+                         "the parts of \"%s\" don't fill the global array: %llu of %llu elements",
+                         a->name, (unsigned long long)S.totals[k], (unsigned long long)elements);
         keep_error(&error);
     }
 }
@@ -334,7 +339,7 @@ static void make_file(void) {
     S.created->id = R.next_id;
     for (size_t i = 0; i < n; i++)
         S.manifest.arrays[i].total = S.totals[i];
-    if (n && S.error.status == WC_OK && R.staging.count)
+    if (S.error.status == WC_OK)
         check_parts();
     if (is_root() && S.error.status == WC_OK)
         run_on_file(create_file);
@@ -348,6 +353,14 @@ static void share_places(void) {
 }
 
 /* ---- writing ---- */
+
+static void queue_box(const wc_region *copy, uint64_t to, uint64_t *checksum) {
+    wc_error error = {WC_OK, ""};
+    if (copy->count)
+        wc_writer_box(R.writer, copy->address, &copy->box, wc_type_bytes(copy->type), to, checksum,
+                      &error);
+    keep_error(&error);
+}
 
 static void queue(const void *from, uint64_t bytes, uint64_t to, uint64_t *checksum) {
     wc_error error = {WC_OK, ""};
@@ -363,25 +376,35 @@ static void note_skew(const wc_region *copy, uint64_t place) {
         r->skew = place % 4096;
 }
 
+static void write_array(const wc_region *copy, size_t k) {
+    wc_index_row *row = &S.index[k];
+    uint64_t data = S.created->places[k].data;
+    if (copy->box.ndims)
+        *row = wc_index_row_of(&copy->box);
+    else
+        *row = (wc_index_row){.first = S.firsts[k], .count = S.counts[k], .present = 1};
+    uint64_t place = data + row->first * wc_type_bytes(copy->type);
+    note_skew(copy, place);
+    if (copy->box.ndims)
+        queue_box(copy, data, &row->checksum);
+    else
+        queue(copy->address, wc_region_bytes(copy), place, &row->checksum);
+}
+
 static void write_state(void) {
     wc_error error = {WC_OK, ""};
     S.index = wc_core_alloc(S.manifest.count * sizeof *S.index);
     for (size_t i = 0; i < S.manifest.count; i++)
-        S.index[i] = (wc_index_row){.first = S.firsts[i], .count = S.counts[i]};
+        S.index[i] = (wc_index_row){.first = S.manifest.arrays[i].ndims ? 0 : S.firsts[i]};
     wc_writer_open(R.writer, S.created->path, &error);
     keep_error(&error);
-    for (size_t i = 0; i < R.staging.count; i++) {
-        const wc_region *copy = &R.staging.copies[i];
-        size_t k = wc_manifest_find(&S.manifest, copy->name);
-        uint64_t place = S.created->places[k].data + S.firsts[k] * wc_type_bytes(copy->type);
-        S.index[k].present = 1;
-        note_skew(copy, place);
-        queue(copy->address, wc_region_bytes(copy), place, &S.index[k].checksum);
-    }
+    for (size_t i = 0; i < R.staging.count; i++)
+        write_array(&R.staging.copies[i], wc_manifest_find(&S.manifest, R.staging.copies[i].name));
     /* After the extents: these carry their checksums. */
-    for (size_t i = 0; i < S.manifest.count; i++)
-        queue(&S.index[i], sizeof S.index[i],
-              S.created->places[i].index + (uint64_t)R.rank * sizeof S.index[i], NULL);
+    for (size_t i = 0; i < S.manifest.count; i++) {
+        size_t bytes = wc_index_bytes(S.manifest.arrays[i].ndims);
+        queue(&S.index[i], bytes, S.created->places[i].index + (uint64_t)R.rank * bytes, NULL);
+    }
 }
 
 static void reduce_sizes(void) {

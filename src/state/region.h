@@ -3,10 +3,11 @@
 #ifndef WC_STATE_REGION_H
 #define WC_STATE_REGION_H
 
+#include "../store/box.h"
 #include "../store/error.h"
 #include "../store/type.h"
 
-enum { WC_REGION_NAME_BYTES = 256, WC_REGION_MAX_DIMS = 8 };
+enum { WC_REGION_NAME_BYTES = 256 };
 
 struct wavecut_sink;
 
@@ -15,9 +16,7 @@ typedef struct wc_region {
     void *address;
     uint64_t count; /* elements of this rank; with `save`: those of the last time */
     wc_type type;
-    uint32_t ndims;                     /* 0: local; else part of a global array */
-    uint64_t shape[WC_REGION_MAX_DIMS]; /* of the global array */
-    uint64_t first;                     /* global array: elements before this rank's part */
+    wc_box box;  /* of a global array; ndims 0: a local one */
     size_t skew; /* where its bytes begin in a page of the file, as far as is known */
     /* State that is no flat memory: `save` writes its bytes into the sink, `load` takes them back. Both
      * return 0 or what went wrong. NULL: `address` has them. */

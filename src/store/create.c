@@ -149,19 +149,22 @@ static wc_status add_dataset(wc_store_file *f, const wc_dataset *d, uint64_t *of
     return status;
 }
 
-/* `path` instead of the table's own, if not NULL. */
-static wc_status add_table(wc_store_file *f, wc_table table, const char *path, uint64_t rows,
-                           uint64_t *offset, wc_error *error) {
-    wc_dataset d = {.path = path ? path : wc_table_path(table),
-                    .ndims = 1,
-                    .dims = {rows},
-                    .kind = table == WC_TABLE_PAYLOAD ? WC_EXTENT_DATA : WC_EXTENT_ROWS};
-    if (!wc_multiply(rows, wc_table_row_bytes(table), &d.bytes))
-        return wc_error_set(error, WC_ERR_ARGUMENT, "%s is too large for a file", d.path);
-    d.type = wc_table_type(table);
-    wc_status status = add_dataset(f, &d, offset, error);
-    H5Tclose(d.type);
+/* `type` is closed. */
+static wc_status add_rows(wc_store_file *f, const char *path, hid_t type, size_t row_bytes,
+                          uint64_t rows, wc_extent_kind kind, uint64_t *offset, wc_error *error) {
+    wc_dataset d = {.path = path, .type = type, .ndims = 1, .dims = {rows}, .kind = kind};
+    wc_status status =
+        wc_multiply(rows, row_bytes, &d.bytes)
+            ? add_dataset(f, &d, offset, error)
+            : wc_error_set(error, WC_ERR_ARGUMENT, "%s is too large for a file", path);
+    H5Tclose(type);
     return status;
+}
+
+static wc_status add_table(wc_store_file *f, wc_table table, uint64_t rows, uint64_t *offset,
+                           wc_error *error) {
+    return add_rows(f, wc_table_path(table), wc_table_type(table), wc_table_row_bytes(table), rows,
+                    table == WC_TABLE_PAYLOAD ? WC_EXTENT_DATA : WC_EXTENT_ROWS, offset, error);
 }
 
 static wc_status describe(const wc_array *array, wc_dataset *d, wc_error *error) {
@@ -196,7 +199,8 @@ static wc_status add_array(wc_store_file *f, const wc_array *array, uint32_t ran
     if (status != WC_OK)
         return status;
     snprintf(path, sizeof path, "/index/%s", array->name);
-    return add_table(f, WC_TABLE_INDEX, path, ranks, &place->index, error);
+    return add_rows(f, path, wc_index_type(array->ndims), wc_index_bytes(array->ndims), ranks,
+                    WC_EXTENT_ROWS, &place->index, error);
 }
 
 /* Also there when nothing is in it. */
@@ -236,6 +240,8 @@ static wc_status take_space(wc_store_file *f, wc_error *error) {
     int cause = f->driver.failure;
     if (cause)
         return no_space(f, size, cause, error);
+    if (size <= f->size) /* what was added fits into what there was */
+        return WC_OK;
     do
         cause = posix_fallocate(f->fd, (off_t)f->size, (off_t)(size - f->size));
     while (cause == EINTR);
@@ -321,7 +327,7 @@ static wc_status fill(wc_store_file *f, const wc_snapshot_head *head, const wc_a
     if (status == WC_OK)
         status = add_group(f, "/index", error);
     if (status == WC_OK)
-        status = add_table(f, WC_TABLE_RANKS, NULL, head->ranks, ranks_place, error);
+        status = add_table(f, WC_TABLE_RANKS, head->ranks, ranks_place, error);
     for (size_t i = 0; i < narrays && status == WC_OK; i++)
         status = add_array(f, &arrays[i], head->ranks, &places[i], error);
     return status == WC_OK ? take_space(f, error) : status;
@@ -364,7 +370,7 @@ wc_status wc_store_add_channels(wc_store_file *f, const wc_channel_sizes *sizes,
     wc_quiet quiet;
     wc_quiet_begin(&quiet);
     for (size_t i = 0; i < sizeof all / sizeof *all && status == WC_OK; i++)
-        status = add_table(f, all[i].table, NULL, all[i].rows, all[i].offset, error);
+        status = add_table(f, all[i].table, all[i].rows, all[i].offset, error);
     if (status == WC_OK)
         status = take_space(f, error);
     wc_quiet_end(&quiet);

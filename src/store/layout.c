@@ -69,7 +69,7 @@ static const wc_field request_fields[] = {
     FIELD(wc_request_row, array, TEXT), END};
 
 /* Rows are written as they are: no padding, no other size than FORMAT.md says. */
-_Static_assert(sizeof(wc_index_row) == 32, "row of /index");
+_Static_assert(offsetof(wc_index_row, box) == 32, "row of /index");
 _Static_assert(sizeof(wc_rank_row) == 136, "row of /ranks");
 _Static_assert(sizeof(wc_counter_row) == 40, "row of /channels/counters");
 _Static_assert(sizeof(wc_message_row) == 56, "row of /channels/messages");
@@ -81,7 +81,7 @@ static const struct {
     size_t row_bytes;
     const wc_field *fields; /* NULL: one number */
 } tables[WC_TABLES] = {
-    [WC_TABLE_INDEX] = {"/index", sizeof(wc_index_row), index_fields},
+    [WC_TABLE_INDEX] = {"/index", offsetof(wc_index_row, box), index_fields},
     [WC_TABLE_RANKS] = {"/ranks", sizeof(wc_rank_row), rank_fields},
     [WC_TABLE_COUNTERS] = {"/channels/counters", sizeof(wc_counter_row), counter_fields},
     [WC_TABLE_MESSAGES] = {"/channels/messages", sizeof(wc_message_row), message_fields},
@@ -133,6 +133,22 @@ static hid_t row_type(const wc_field *fields, size_t bytes) {
         }
         H5Tclose(type);
     }
+    return row;
+}
+
+hid_t wc_index_type(uint32_t ndims) {
+    hid_t row = row_type(index_fields, wc_index_bytes(ndims));
+    if (row < 0 || !ndims)
+        return row;
+    hsize_t n = ndims;
+    hid_t numbers = H5Tarray_create2(H5T_STD_U64LE, 1, &n);
+    size_t offset = wc_index_bytes(0), shape = offset + ndims * sizeof(uint64_t);
+    if (H5Tinsert(row, "offset", offset, numbers) < 0 ||
+        H5Tinsert(row, "shape", shape, numbers) < 0) {
+        H5Tclose(row);
+        row = -1;
+    }
+    H5Tclose(numbers);
     return row;
 }
 

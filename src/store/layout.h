@@ -26,6 +26,7 @@ typedef enum wc_table {
 const char *wc_table_path(wc_table table);
 size_t wc_table_row_bytes(wc_table table);
 hid_t wc_table_type(wc_table table); /* the caller closes it; negative: failed */
+hid_t wc_index_type(uint32_t ndims); /* likewise; of an array's index, 0: not a global one */
 
 hid_t wc_layout_type(wc_type type); /* likewise */
 hid_t wc_layout_text(size_t bytes); /* of fixed length, UTF-8, padded with zeros */

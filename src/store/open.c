@@ -147,27 +147,30 @@ static bool shape_of(hid_t set, int *ndims, hsize_t shape[WC_STORE_MAX_DIMS], ui
     return good;
 }
 
-/* A table is where it should be, of the type it should have. `path` instead of its own, if not
- * NULL. */
-static wc_status scan_table(wc_reader *r, hid_t file, wc_table table, const char *path,
-                            wc_place *place, wc_error *error) {
+/* Rows are where they should be, of the type they should have. `expected` is closed. */
+static wc_status scan_rows(wc_reader *r, hid_t file, const char *path, hid_t expected,
+                           size_t row_bytes, wc_extent_kind kind, wc_place *place,
+                           wc_error *error) {
     hsize_t shape[WC_STORE_MAX_DIMS];
     uint64_t count;
     int ndims;
-    hid_t expected = wc_table_type(table);
-    hid_t set = H5Dopen2(file, path ? path : wc_table_path(table), H5P_DEFAULT);
+    hid_t set = H5Dopen2(file, path, H5P_DEFAULT);
     hid_t type = set >= 0 ? H5Dget_type(set) : -1;
-    wc_extent_kind kind = table == WC_TABLE_PAYLOAD ? WC_EXTENT_DATA : WC_EXTENT_ROWS;
     bool good = type >= 0 && H5Tequal(type, expected) > 0 && shape_of(set, &ndims, shape, &count) &&
-                ndims == 1 && place_of(r, set, count, wc_table_row_bytes(table), kind, place);
+                ndims == 1 && place_of(r, set, count, row_bytes, kind, place);
     if (type >= 0)
         H5Tclose(type);
     if (set >= 0)
         H5Dclose(set);
     H5Tclose(expected);
     return good ? WC_OK
-                : wc_reader_damaged(r, error, "%.260s is missing or not what it should be",
-                                    path ? path : wc_table_path(table));
+                : wc_reader_damaged(r, error, "%.260s is missing or not what it should be", path);
+}
+
+static wc_status scan_table(wc_reader *r, hid_t file, wc_table table, wc_error *error) {
+    return scan_rows(r, file, wc_table_path(table), wc_table_type(table), wc_table_row_bytes(table),
+                     table == WC_TABLE_PAYLOAD ? WC_EXTENT_DATA : WC_EXTENT_ROWS, &r->tables[table],
+                     error);
 }
 
 /* ---- arrays ---- */
@@ -308,7 +311,9 @@ static wc_status scan_arrays(wc_reader *r, hid_t file, wc_error *error) {
     for (size_t i = 0; i < r->count; i++) {
         char path[WC_STORE_NAME_BYTES + 16];
         snprintf(path, sizeof path, "/index/%s", r->arrays[i].name);
-        wc_status status = scan_table(r, file, WC_TABLE_INDEX, path, &r->index[i], error);
+        uint32_t ndims = r->arrays[i].ndims;
+        wc_status status = scan_rows(r, file, path, wc_index_type(ndims), wc_index_bytes(ndims),
+                                     WC_EXTENT_ROWS, &r->index[i], error);
         if (status != WC_OK)
             return status;
         if (r->index[i].count != r->head.ranks)
@@ -321,7 +326,7 @@ static wc_status scan_file(wc_reader *r, hid_t file, wc_error *error) {
     wc_status status = scan_head(r, file, error);
     for (int t = 0; t < WC_TABLES && status == WC_OK; t++)
         if (t != WC_TABLE_INDEX)
-            status = scan_table(r, file, (wc_table)t, NULL, &r->tables[t], error);
+            status = scan_table(r, file, (wc_table)t, error);
     if (status == WC_OK && r->tables[WC_TABLE_RANKS].count != r->head.ranks)
         status = wc_reader_damaged(r, error, "/ranks has not one row for each rank");
     return status == WC_OK ? scan_arrays(r, file, error) : status;

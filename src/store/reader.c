@@ -151,11 +151,21 @@ wc_status wc_reader_communicators(wc_reader *r, wc_comm_row **rows, size_t *coun
 
 /* ---- index ---- */
 
+/* Is it a part of the array at all? */
+static bool is_inside(const wc_array *array, const wc_index_row *row) {
+    uint64_t total = array->total, count;
+    if (row->present > 1 || (!row->present && row->count))
+        return false;
+    if (!array->ndims)
+        return row->count <= total && (!row->count || row->first <= total - row->count);
+    wc_box box = wc_index_box(array, row);
+    return !row->present || (wc_box_check(&box, &count) && count == row->count &&
+                             row->first == wc_index_row_of(&box).first);
+}
+
 static wc_status check_index(const wc_reader *r, size_t array, uint32_t rank,
                              const wc_index_row *row, wc_error *error) {
-    uint64_t total = r->arrays[array].total;
-    if (row->present <= 1 && row->count <= total && (row->present || !row->count) &&
-        (!row->count || row->first <= total - row->count))
+    if (is_inside(&r->arrays[array], row))
         return WC_OK;
     return wc_reader_damaged(r, error, "/index/%s puts rank %u outside the array",
                              r->arrays[array].name, rank);
@@ -163,15 +173,16 @@ static wc_status check_index(const wc_reader *r, size_t array, uint32_t rank,
 
 wc_status wc_reader_index(wc_reader *r, size_t array, uint32_t rank, wc_index_row *row,
                           wc_error *error) {
-    wc_index_row found;
+    wc_index_row found = {0};
     char what[WC_STORE_NAME_BYTES + 16];
     if (array >= r->count || rank >= r->head.ranks)
         return wc_error_set(error, WC_ERR_ARGUMENT, "%.300s has no array %zu of rank %u", r->path,
                             array, rank);
+    size_t bytes = wc_index_bytes(r->arrays[array].ndims);
     snprintf(what, sizeof what, "/index/%s", r->arrays[array].name);
-    wc_status status = wc_trailer_rows(&r->trailer, r->fd, r->path, what,
-                                       r->index[array].offset + (uint64_t)rank * sizeof found,
-                                       sizeof found, &found, error);
+    wc_status status =
+        wc_trailer_rows(&r->trailer, r->fd, r->path, what,
+                        r->index[array].offset + (uint64_t)rank * bytes, bytes, &found, error);
     if (status == WC_OK)
         status = check_index(r, array, rank, &found, error);
     if (status == WC_OK)
@@ -182,53 +193,100 @@ wc_status wc_reader_index(wc_reader *r, size_t array, uint32_t rank, wc_index_ro
 wc_status wc_reader_index_rows(wc_reader *r, size_t array, wc_index_row **rows, wc_error *error) {
     char what[WC_STORE_NAME_BYTES + 16];
     void *found = NULL;
+    size_t bytes = wc_index_bytes(r->arrays[array].ndims);
     snprintf(what, sizeof what, "/index/%s", r->arrays[array].name);
-    wc_status status = rows_of(r, &r->index[array], what, sizeof **rows, &found, error);
-    if (status == WC_OK)
-        *rows = found;
-    return status;
+    wc_status status = rows_of(r, &r->index[array], what, bytes, &found, error);
+    if (status != WC_OK)
+        return status;
+    *rows = calloc(r->head.ranks, sizeof **rows);
+    for (uint32_t i = 0; i < r->head.ranks && *rows; i++)
+        memcpy(*rows + i, (char *)found + i * bytes, bytes);
+    free(found);
+    return *rows ? WC_OK
+                 : wc_error_set(error, WC_ERR_MEMORY, "no memory for %.200s of %.250s", what,
+                                r->path);
 }
 
 /* ---- bytes ---- */
 
-/* Reads into `to`, or through a buffer (`to` NULL); the hash is of what was read. */
-static wc_status read_hashed(wc_reader *r, uint64_t from, uint64_t bytes, void *to, uint64_t *hash,
-                             wc_error *error) {
+/* What reads a rank's bytes: hashes them, and puts them into `to`, or through a buffer (`to` NULL). */
+typedef struct wc_intake {
+    wc_reader *reader;
+    char *to, *buffer;
     XXH3_state_t state;
-    char *buffer = to ? NULL : malloc(bytes < PIECE ? (size_t)bytes : PIECE), *out = to;
+} wc_intake;
+
+static wc_status begin_intake(wc_intake *in, wc_reader *r, void *to, wc_error *error) {
+    *in = (wc_intake){.reader = r, .to = to, .buffer = to ? NULL : malloc(PIECE)};
+    XXH3_64bits_reset(&in->state);
+    return to || in->buffer
+               ? WC_OK
+               : wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+}
+
+static wc_status take_in(wc_intake *in, uint64_t from, uint64_t bytes, wc_error *error) {
     wc_status status = WC_OK;
-    if (!to && !buffer)
-        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
-    XXH3_64bits_reset(&state);
     while (bytes && status == WC_OK) {
         size_t n = bytes < PIECE ? (size_t)bytes : PIECE;
-        char *piece = out ? out : buffer;
-        status = wc_read_all(r->fd, r->path, piece, n, from, error);
+        char *piece = in->to ? in->to : in->buffer;
+        status = wc_read_all(in->reader->fd, in->reader->path, piece, n, from, error);
         if (status == WC_OK)
-            XXH3_64bits_update(&state, piece, n);
-        out = out ? out + n : NULL;
+            XXH3_64bits_update(&in->state, piece, n);
+        in->to = in->to ? in->to + n : NULL;
         from += n;
         bytes -= n;
     }
-    *hash = XXH3_64bits_digest(&state);
-    free(buffer);
+    return status;
+}
+
+static uint64_t end_intake(wc_intake *in) {
+    free(in->buffer);
+    return XXH3_64bits_digest(&in->state);
+}
+
+static wc_status read_hashed(wc_reader *r, uint64_t from, uint64_t bytes, void *to, uint64_t *hash,
+                             wc_error *error) {
+    wc_intake in;
+    wc_status status = begin_intake(&in, r, to, error);
+    if (status == WC_OK)
+        status = take_in(&in, from, bytes, error);
+    *hash = end_intake(&in);
+    return status;
+}
+
+/* The elements of a box in its own order. */
+static wc_status read_box(wc_reader *r, size_t array, const wc_box *box, void *to, uint64_t *hash,
+                          wc_error *error) {
+    uint64_t each = wc_type_bytes(r->arrays[array].type);
+    wc_runs runs = wc_box_runs(box);
+    wc_intake in;
+    wc_status status = begin_intake(&in, r, to, error);
+    for (uint64_t i = 0; i < runs.count && status == WC_OK; i++)
+        status = take_in(&in, r->data[array].offset + wc_box_place(box, &runs, i) * each,
+                         runs.length * each, error);
+    *hash = end_intake(&in);
     return status;
 }
 
 wc_status wc_reader_elements(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
                              void *to, wc_error *error) {
-    uint64_t hash, each = wc_type_bytes(r->arrays[array].type);
+    const wc_array *a = &r->arrays[array];
+    uint64_t hash, each = wc_type_bytes(a->type);
     wc_status status = check_index(r, array, rank, row, error);
     if (status != WC_OK || !row->count)
         return status;
-    status = read_hashed(r, r->data[array].offset + row->first * each, row->count * each, to, &hash,
-                         error);
+    wc_box box = wc_index_box(a, row);
+    if (a->ndims)
+        status = read_box(r, array, &box, to, &hash, error);
+    else
+        status = read_hashed(r, r->data[array].offset + row->first * each, row->count * each, to,
+                             &hash, error);
     if (status == WC_OK && hash != row->checksum)
         return wc_reader_damaged(r, error,
-                                 "/state/%s of rank %u (elements %llu to %llu) is not what was "
-                                 "written",
-                                 r->arrays[array].name, rank, (unsigned long long)row->first,
-                                 (unsigned long long)(row->first + row->count - 1));
+                                 "/state/%s of rank %u (%llu elements from element %llu on) is not "
+                                 "what was written",
+                                 a->name, rank, (unsigned long long)row->count,
+                                 (unsigned long long)row->first);
     return status;
 }
 
@@ -236,6 +294,17 @@ wc_status wc_reader_extent(wc_reader *r, size_t array, uint32_t rank, void *to, 
     wc_index_row row;
     wc_status status = wc_reader_index(r, array, rank, &row, error);
     return status == WC_OK ? wc_reader_elements(r, array, rank, &row, to, error) : status;
+}
+
+wc_status wc_reader_part(wc_reader *r, size_t array, const wc_box *part, void *to,
+                         wc_error *error) {
+    const wc_array *a = &r->arrays[array];
+    uint64_t count, hash;
+    if (!a->ndims || part->ndims != a->ndims || !wc_box_check(part, &count) ||
+        memcmp(part->global, a->shape, a->ndims * sizeof *a->shape) != 0)
+        return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\" has another shape in %.250s", a->name,
+                            r->path);
+    return count ? read_box(r, array, part, to, &hash, error) : WC_OK;
 }
 
 wc_status wc_reader_payload(wc_reader *r, const wc_message_row *row, void *to, wc_error *error) {

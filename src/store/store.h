@@ -13,6 +13,7 @@
 #ifndef WC_STORE_STORE_H
 #define WC_STORE_STORE_H
 
+#include "box.h"
 #include "type.h"
 #include "error.h"
 
@@ -21,7 +22,7 @@
 #include <stdint.h>
 
 #define WC_STORE_NAME_BYTES 256 /* a protected name with its terminating zero */
-#define WC_STORE_MAX_DIMS 8
+#define WC_STORE_MAX_DIMS WC_BOX_DIMS
 #define WC_STORE_REASON_BYTES 256
 
 /* One protected name as the whole job sees it. */
@@ -40,13 +41,24 @@ typedef struct wc_array_place {
                        rank) */
 } wc_array_place;
 
-/* One row of /index/<name>. Written as it is: little-endian, no padding. */
+/* One row of /index/<name>. Its first wc_index_bytes are written as they are: little-endian, no padding. */
 typedef struct wc_index_row {
-    uint64_t first;    /* elements before this rank's */
+    uint64_t first;    /* elements before this rank's first one in /state/<name> */
     uint64_t count;    /* elements of this rank */
     uint64_t checksum; /* XXH3-64 of this rank's bytes */
     uint64_t present; /* 1 if this rank protects the name, else 0 (a rank may protect 0 elements) */
+    uint64_t box[2 * WC_STORE_MAX_DIMS]; /* of a global array: offset[ndims], then shape[ndims] */
 } wc_index_row;
+
+static inline size_t wc_index_bytes(uint32_t ndims) {
+    return offsetof(wc_index_row, box) + 2 * ndims * sizeof(uint64_t);
+}
+
+/* The box of a row of a global array, which may be nonsense: wc_box_check. */
+wc_box wc_index_box(const wc_array *array, const wc_index_row *row);
+
+/* The row of a box; without a checksum. */
+wc_index_row wc_index_row_of(const wc_box *box);
 
 #define WC_HOST_BYTES 64
 
@@ -203,6 +215,13 @@ wc_status wc_reader_index(wc_reader *reader, size_t array, uint32_t rank, wc_ind
  * only verifies. */
 wc_status wc_reader_extent(wc_reader *reader, size_t array, uint32_t rank, void *to,
                            wc_error *error);
+
+/*
+ * Reads the elements of a global array that are in `part`, of the same global shape, wherever the ranks that wrote them had
+ * them. Not verified: wc_reader_extent does that for each rank's. Errors: ARGUMENT, IO.
+ */
+wc_status wc_reader_part(wc_reader *reader, size_t array, const wc_box *part, void *to,
+                         wc_error *error);
 
 wc_status wc_reader_ranks(wc_reader *reader, wc_rank_row **rows, size_t *count, wc_error *error);
 wc_status wc_reader_counters(wc_reader *reader, wc_counter_row **rows, size_t *count,

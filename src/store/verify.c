@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct wc_verification {
     wc_reader *reader;
@@ -51,18 +52,32 @@ static void count_bytes(wc_verification *v, uint64_t bytes) {
 
 /* ---- state ---- */
 
-/* The ranks' parts follow each other and fill the array. */
+/* Local arrays follow each other, parts of a global one fill it; `next`: elements of the ranks before, `sum`: of the
+ * boxes of all. */
+static void verify_parts(wc_verification *v, const wc_array *array, uint64_t next, uint64_t sum) {
+    wc_box whole = {.ndims = array->ndims};
+    memcpy(whole.global, array->shape, sizeof whole.global);
+    if (next != array->total)
+        note_failure(v, "/index/%s: the ranks have %" PRIu64 " elements of %" PRIu64, array->name,
+                     next, array->total);
+    else if (array->ndims && sum != wc_box_whole_sum(&whole))
+        note_failure(v, "/index/%s: the ranks' parts don't fill the array, some overlap",
+                     array->name);
+}
+
 static void verify_array(wc_verification *v, size_t i) {
     wc_reader *r = v->reader;
     const wc_array *array = &r->arrays[i];
     wc_index_row *rows;
     wc_error what;
-    uint64_t next = 0;
+    uint64_t next = 0, sum = 0;
     if (!accept(v, wc_reader_index_rows(r, i, &rows, &what), &what))
         return;
     for (uint32_t rank = 0; rank < r->head.ranks && v->error.status == WC_OK; rank++) {
         const wc_index_row *row = &rows[rank];
-        if (row->present && row->first != next)
+        wc_box box = wc_index_box(array, row);
+        sum += array->ndims ? wc_box_sum(&box) : 0;
+        if (!array->ndims && row->present && row->first != next)
             note_failure(v,
                          "/index/%s: rank %u begins at element %" PRIu64
                          ", and the ranks before it have %" PRIu64,
@@ -72,9 +87,8 @@ static void verify_array(wc_verification *v, size_t i) {
         v->verdict.extents += row->present;
         count_bytes(v, row->count * wc_type_bytes(array->type));
     }
-    if (v->error.status == WC_OK && next != array->total)
-        note_failure(v, "/index/%s: the ranks have %" PRIu64 " elements of %" PRIu64, array->name,
-                     next, array->total);
+    if (v->error.status == WC_OK)
+        verify_parts(v, array, next, sum);
     free(rows);
 }
 

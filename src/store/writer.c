@@ -22,7 +22,14 @@ enum {
     MOST_JOBS = 1 << 20
 };
 
-typedef enum wc_job_kind { JOB_OPEN, JOB_EXTENT, JOB_RUN, JOB_SYNC, JOB_CLOSE } wc_job_kind;
+typedef enum wc_job_kind {
+    JOB_OPEN,
+    JOB_EXTENT,
+    JOB_BOX,
+    JOB_RUN,
+    JOB_SYNC,
+    JOB_CLOSE
+} wc_job_kind;
 
 typedef struct wc_job {
     wc_job_kind kind;
@@ -34,6 +41,13 @@ typedef struct wc_job {
             uint64_t to;
             uint64_t *checksum;
         } extent;
+        struct {
+            const char *from;
+            const wc_box *box;
+            size_t each;
+            uint64_t to;
+            uint64_t *checksum;
+        } box;
         struct {
             wc_writer_task task;
             void *context;
@@ -168,6 +182,27 @@ static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
     WC_FAULT("after_extent");
 }
 
+/* Run by run; these are short, so the page cache puts together what neighbours write. */
+static void write_box(wc_writer *w, const wc_job *job, wc_error *error) {
+    const char *from = job->box.from;
+    wc_runs runs = wc_box_runs(job->box.box);
+    size_t bytes = (size_t)runs.length * job->box.each;
+    if (w->fd < 0) {
+        wc_error_set(error, WC_ERR_IO, "no file is open for writing");
+        return;
+    }
+    for (uint64_t i = 0; i < runs.count; i++, from += bytes) {
+        uint64_t to = job->box.to + wc_box_place(job->box.box, &runs, i) * job->box.each;
+        if (!write_all(w, from, bytes, to)) {
+            wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
+                         w->path, bytes, (unsigned long long)to, advice(errno));
+            return;
+        }
+    }
+    *job->box.checksum = XXH3_64bits(job->box.from, runs.count * bytes);
+    WC_FAULT("after_extent");
+}
+
 /* What fsync says is said once: so its word counts, and the file is closed whatever it was. */
 static void sync_file(wc_writer *w, wc_error *error) {
     WC_FAULT("before_sync");
@@ -194,6 +229,9 @@ static void do_job(wc_writer *w, const wc_job *job, wc_error *error) {
         break;
     case JOB_EXTENT:
         write_extent(w, job, error);
+        break;
+    case JOB_BOX:
+        write_box(w, job, error);
         break;
     case JOB_RUN:
         job->run.task(job->run.context, error);
@@ -329,6 +367,16 @@ wc_status wc_writer_extent(wc_writer *w, const void *from, size_t bytes, uint64_
                            uint64_t *checksum, wc_error *error) {
     wc_job job = {.kind = JOB_EXTENT,
                   .extent = {.from = from, .bytes = bytes, .to = to, .checksum = checksum}};
+    return enqueue(w, &job, error);
+}
+
+wc_status wc_writer_box(wc_writer *w, const void *from, const wc_box *box, size_t each, uint64_t to,
+                        uint64_t *checksum, wc_error *error) {
+    wc_runs runs = wc_box_runs(box);
+    if (runs.count == 1) /* one extent, which may go around the page cache */
+        return wc_writer_extent(w, from, (size_t)runs.length * each,
+                                to + wc_box_place(box, &runs, 0) * each, checksum, error);
+    wc_job job = {.kind = JOB_BOX, .box = {from, box, each, to, checksum}};
     return enqueue(w, &job, error);
 }
 

@@ -313,7 +313,7 @@ static void wrong_splits(void) {
     RETURNS(SPLIT(2, two, part, shifted), ERR_ARGUMENT,
             "\"f\": along axis 0 this part [3, 5) is outside the global array of 4");
     RETURNS(SPLIT(2, two, part, huge), ERR_ARGUMENT, "outside the global array");
-    RETURNS(SPLIT(2, two, columns, none), ERR_UNSUPPORTED, "along its first axis only");
+    RETURNS(SPLIT(2, two, columns, shifted), ERR_ARGUMENT, "along axis 0 this part [3, 7)");
     RETURNS(SPLIT(2, huge, huge, none), ERR_ARGUMENT, "too large");
     RETURNS(wavecut_protect_array("f", NULL, MPI_DOUBLE, 2, two, part, none), ERR_ARGUMENT,
             "\"f\": the address");
@@ -321,12 +321,15 @@ static void wrong_splits(void) {
     WORKS(wavecut_unprotect("f"));
     TRUE(restore() == 0);
     /* These only all ranks together can find. */
+    /* The last row is nobody's; one row is of two; as many as there are, but not these; in any order. */
     WORKS(split(x, rank == 3 ? 2 : rows_of[rank], first_of[rank]));
-    attempt("the parts of \"field\" don't fill the global array"); /* the last row is nobody's */
+    attempt("the parts of \"field\" don't fill the global array: 24 of 27 elements");
     WORKS(split(x, rows_of[rank] + (rank == 1), first_of[rank]));
-    attempt("the parts of \"field\" don't fill the global array"); /* one row is of two */
+    attempt("the parts of \"field\" don't fill the global array: 30 of 27 elements");
+    WORKS(split(x, rows_of[rank], rank == 2 ? 6 : first_of[rank]));
+    attempt("the parts of \"field\" overlap in the global array");
     WORKS(split(x, rows_of[rank], rank == 2 ? 7 : rank == 3 ? 4 : first_of[rank]));
-    attempt("the parts of \"field\" don't fill the global array"); /* not in rank order */
+    attempt(NULL);
     WORKS(wavecut_protect_array("field", x, MPI_DOUBLE, 1, (size_t[]){rank == 0 ? 4 : 5},
                                 (size_t[]){1}, (size_t[]){(size_t)rank}));
     attempt("\"field\" is protected with different global shapes");

@@ -9,14 +9,16 @@
 static const struct {
     job_mistake mistake;
     const char *words;
-} rows[] = {{JOB_LOSES_A_MESSAGE, "1 messages are in flight from rank 2 to rank 1, and 0"},
-            {JOB_MISCOUNTS, "no consistent cut: rank 0 has sent 9 messages to rank 1"},
-            {JOB_UNKNOWN_COMM, "communicator 0000000000003333"},
-            {JOB_OVERLAPS, "/index/field: rank 1 begins at element 2799"},
-            {JOB_OUTSIDE_PAYLOAD, "outside /channels/payload"},
-            {JOB_WRONG_ORDER, "out of order"},
-            {JOB_OUTSIDE_ARRAY, "/index/particles: rank 2 begins at element 18446744073709551605"},
-            {JOB_UNKNOWN_MEMBER, "/communicator_members"}};
+} rows[] = {
+    {JOB_LOSES_A_MESSAGE, "1 messages are in flight from rank 2 to rank 1, and 0"},
+    {JOB_MISCOUNTS, "no consistent cut: rank 0 has sent 9 messages to rank 1"},
+    {JOB_UNKNOWN_COMM, "communicator 0000000000003333"},
+    {JOB_OVERLAPS, "/index/particles: rank 2 begins at element 999"},
+    {JOB_PARTS_OVERLAP, "/index/field: the ranks' parts don't fill the array, some overlap"},
+    {JOB_OUTSIDE_PAYLOAD, "outside /channels/payload"},
+    {JOB_WRONG_ORDER, "out of order"},
+    {JOB_OUTSIDE_ARRAY, "/index/particles: rank 2 begins at element 18446744073709551605"},
+    {JOB_UNKNOWN_MEMBER, "/communicator_members"}};
 
 _Static_assert(sizeof rows / sizeof *rows == JOB_MISTAKES - 1, "each mistake has its row");
 

@@ -149,15 +149,21 @@ static void queue(wc_writer *writer, const void *from, size_t bytes, uint64_t to
         fail_msg("%s", error.text);
 }
 
-static void spoil_index(wc_index_row *row, int array, uint32_t rank, job_mistake mistake) {
-    if (mistake == JOB_OVERLAPS && array == JOB_FIELD && rank == 1)
+/* `same`: the row of rank 0, whose elements rank 1 claims too. */
+static void spoil_index(wc_index_row *row, const wc_index_row *same, int array, uint32_t rank,
+                        job_mistake mistake) {
+    if (mistake == JOB_OVERLAPS && array == JOB_PARTICLES && rank == 2)
         row->first--;
+    if (mistake == JOB_PARTS_OVERLAP && array == JOB_FIELD && rank == 1) {
+        *row = *same;
+    }
     if (mistake == JOB_OUTSIDE_ARRAY && array == JOB_PARTICLES && rank == 2)
         row->first = UINT64_MAX - 10;
 }
 
 static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_array_place *places,
                         uint64_t ranks_place, job_mistake mistake) {
+    wc_error error = {WC_OK, ""};
     for (int a = 0; a < JOB_ARRAYS; a++) {
         size_t count, each = wc_type_bytes(types[a]);
         uint64_t first = 0;
@@ -166,13 +172,23 @@ static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_arr
         d->elements[a] = job_elements((job_array)a, rank, seed, &count);
         d->index[a] =
             (wc_index_row){.first = first, .count = count, .present = has((job_array)a, rank)};
+        if (a == JOB_FIELD)
+            d->index[a] = wc_index_row_of(&(wc_box){.ndims = 2,
+                                                    .global = {JOB_RANKS * JOB_ROWS, JOB_COLUMNS},
+                                                    .offset = {rank * JOB_ROWS, 0},
+                                                    .local = {JOB_ROWS, JOB_COLUMNS}});
         queue(d->writer, d->elements[a], count * each, places[a].data + first * each,
               &d->index[a].checksum);
     }
     for (int a = 0; a < JOB_ARRAYS; a++) {
-        spoil_index(&d->index[a], a, rank, mistake);
-        queue(d->writer, &d->index[a], sizeof d->index[a],
-              places[a].index + rank * sizeof d->index[a], NULL);
+        const rank_data *first_rank = d - rank;
+        if (mistake == JOB_PARTS_OVERLAP) { /* the checksums are there */
+            wc_writer_wait(first_rank->writer, &error);
+            wc_writer_wait(d->writer, &error);
+        }
+        spoil_index(&d->index[a], &first_rank->index[a], a, rank, mistake);
+        size_t bytes = wc_index_bytes(a == JOB_FIELD ? 2 : 0);
+        queue(d->writer, &d->index[a], bytes, places[a].index + rank * bytes, NULL);
     }
     d->row = (wc_rank_row){.rank = rank,
                            .pid = 4000 + rank,
