@@ -13,8 +13,8 @@ static MPI_Request placeholder(void) {
     return request;
 }
 
-int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
-                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle) {
+static wc_request *describe(void *buffer, int count, MPI_Datatype type, int source, int tag,
+                            MPI_Comm comm, wc_handle kind) {
     wc_mpi_comm *c = wc_comm_of(comm);
     wc_posted_adopt(); /* those that were posted before come first */
     wc_request *r = wc_request_new();
@@ -32,6 +32,12 @@ int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype ty
                       .persistent = kind == WC_HANDLE_PERSISTENT};
     if (r->recv.source != WC_ANY && r->recv.tag != WC_ANY)
         r->recv.stream = wc_core_in(&L.core, &c->core, source, tag);
+    return r;
+}
+
+int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
+                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle) {
+    wc_request *r = describe(buffer, count, type, source, tag, comm, kind);
     int rc = MPI_SUCCESS;
     if (!wc_core_slow(&L.core) || !wc_core_receive(&L.core, &r->recv))
         rc = PMPI_Irecv(buffer, count, type, source, tag, comm, &r->inner);
@@ -60,15 +66,17 @@ static void wait_ready(wc_request *r) {
         wc_layer_idle(&spins);
 }
 
+static int finish_waiting(wc_request *r, MPI_Status *status) {
+    wait_ready(r);
+    L.core.recordable = false;
+    return wc_request_finish(r, status);
+}
+
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status) {
     wc_request *r;
     int rc = wc_receive_start(&r, buffer, count, type, source, tag, comm, WC_HANDLE_NONE, NULL);
-    if (rc != MPI_SUCCESS)
-        return rc;
-    wait_ready(r);
-    L.core.recordable = false;
-    return wc_request_finish(r, status);
+    return rc == MPI_SUCCESS ? finish_waiting(r, status) : rc;
 }
 
 /* The way of a receive that can be counted by its stream. False: it must go the long way. */
@@ -96,6 +104,17 @@ static int receive_unknown(RECEIVE_PARAMETERS, MPI_Status *status) {
     return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
 }
 
+/* One that MPI has, and whose message is not there yet: from now on it is looked after. */
+static __attribute__((noinline)) int wait_for(MPI_Request inner, RECEIVE_PARAMETERS,
+                                              MPI_Status *status) {
+    wc_request *r = describe(RECEIVE_ARGUMENTS, WC_HANDLE_NONE);
+    r->inner = inner;
+    wc_core_posted(&L.core, &r->recv);
+    L.inside = r;
+    wc_layer_update();
+    return finish_waiting(r, status);
+}
+
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
     wc_mpi_comm *c = concerned(count, type, source, tag, comm);
     if (!c && L.core.armed)
@@ -109,10 +128,27 @@ static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status
     return wc_receive_wait(RECEIVE_ARGUMENTS, status);
 }
 
+/* In an immediate program, while nothing is under way: often the message is at hand. */
+static __attribute__((noinline)) int receive_at_hand(RECEIVE_PARAMETERS, MPI_Status *status) {
+    MPI_Status own, *got = status == MPI_STATUS_IGNORE ? &own : status;
+    MPI_Request inner;
+    int flag;
+    bool fast = L.immediate && L.fast_comm->handle == comm && source != MPI_PROC_NULL;
+    if (__builtin_expect(!fast || wc_layer_clock() >= L.next_tick, 0))
+        return receive_slow(RECEIVE_ARGUMENTS, status);
+    PMPI_Irecv(RECEIVE_ARGUMENTS, &inner); /* errors are fatal on the fast way */
+    int rc = PMPI_Test(&inner, &flag, got);
+    if (__builtin_expect(!flag, 0))
+        return wait_for(inner, RECEIVE_ARGUMENTS, status);
+    L.core.recordable = false;
+    wc_core_in(&L.core, &L.fast_comm->core, got->MPI_SOURCE, got->MPI_TAG)->handed++;
+    return rc;
+}
+
 WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
     wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
     if (__builtin_expect(!s || L.immediate, 0))
-        return receive_slow(RECEIVE_ARGUMENTS, status);
+        return receive_at_hand(RECEIVE_ARGUMENTS, status);
     s->handed++;
     return PMPI_Recv(RECEIVE_ARGUMENTS, status);
 }
