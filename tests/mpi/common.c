@@ -148,7 +148,10 @@ static void run_case(const test_case *c, int percent) {
 }
 
 void test_begin(int *argc, char ***argv) {
-    MPI_Init(argc, argv);
+    int initialized; /* by a program with threads */
+    MPI_Initialized(&initialized);
+    if (!initialized)
+        MPI_Init(argc, argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &test.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &test.ranks);
     test.peer = test.rank ^ 1;
