@@ -96,13 +96,14 @@ def protect(name, array):
 
 
 def protect_array(name, array, shape, offset):
-    """Protects this rank's part of a global array of that shape; it begins at `offset` along the first axis."""
+    """Protects this rank's part of a global array of that shape; it begins at `offset`, of as many numbers."""
     address, datatype = _memory(name, array)
-    if len(shape) != array.ndim or not array.ndim:
-        raise ValueError(f'"{name}": the array has {array.ndim} dimensions, the global array {len(shape)}')
+    if not array.ndim == len(shape) == len(offset) > 0:
+        raise ValueError(f'"{name}": the array has {array.ndim} dimensions, the shape of the whole {len(shape)}, '
+                         f"the offset {len(offset)}")
     sizes = ctypes.c_size_t * array.ndim
     _check(_library.wavecut_protect_array(_name(name), address, datatype, ctypes.c_int(array.ndim), sizes(*shape),
-                                          sizes(*array.shape), sizes(offset)))
+                                          sizes(*array.shape), sizes(*offset)))
     _protected[name] = array
 
 
@@ -113,13 +114,15 @@ def unprotect(name):
 
 
 def stored(name):
-    """What restore() will find under `name` for this rank: (elements, dtype), or None."""
+    """What restore() will find under `name` for this rank: (elements, dtype), or None. The dtype is None for what numpy doesn't
+    have, such as requests."""
     count, datatype = ctypes.c_size_t(), _Handle()
     status = _library.wavecut_stored(_name(name), ctypes.byref(count), ctypes.byref(datatype))
     if status == _NOT_FOUND:
         return None
     _check(status)
-    return count.value, np.dtype(next(k for k, t in _TYPES.items() if _handle(t).value == datatype.value))
+    kinds = [np.dtype(kind) for kind, t in _TYPES.items() if _handle(t).value == datatype.value]
+    return count.value, kinds[0] if kinds else None
 
 
 def restore():

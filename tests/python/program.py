@@ -22,7 +22,7 @@ def protect_all(table):
         held = wavecut.stored(name)
         assert held in (None, (here.size, here.dtype)), (name, held)
         wavecut.protect(name, here if held is None else np.zeros(*held))
-    wavecut.protect_array("table", table, (2 * MPI.COMM_WORLD.size, 3), 2 * RANK)
+    wavecut.protect_array("table", table, (2 * MPI.COMM_WORLD.size, 3), (2 * RANK, 0))
     wavecut.protect("gone", table)
     wavecut.unprotect("gone")
     assert wavecut.stored("gone") is None
