@@ -66,7 +66,9 @@ static void send(int round) {
 }
 
 static void wait_both(int round) {
-    MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    MPI_Status statuses[2];
+    MPI_Waitall(2, requests, statuses);
+    CHECK(test_status_is(&statuses[0], test.peer, TAG, BYTES));
     CHECK(test_is_filled(in[0], BYTES, test_seed(test.peer, round)));
 }
 
