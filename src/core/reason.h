@@ -12,6 +12,7 @@
     X(REQUEST_OPEN, "has a request outstanding at its safe point")                                 \
     X(COLLECTIVE_OPEN,                                                                             \
       "has a nonblocking collective or file operation outstanding at its safe point")              \
+    X(OPEN, "has something at its safe point that a snapshot can't hold, made by")                 \
     X(UNSUPPORTED, "used a call that this version can't snapshot")                                 \
     X(COLLECTIVES_DIFFER, "has completed other collectives than other ranks")                      \
     X(COLLECTIVE_MISSING, "waited for a collective that did not come")                             \

@@ -2,20 +2,51 @@
 /* Communicators: found by handle, made and freed. */
 #include "layer.h"
 
+#include "wc_calls.h"
+
 #include <stdlib.h>
 
 /* By handle: few, so a list from the newest on does, with the last one looked up cached by
  * wc_comm_of. */
-wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
+static wc_mpi_comm *find(MPI_Comm comm) {
     for (wc_comm *c = L.core.comms; c; c = c->next) {
         wc_mpi_comm *m = wc_comm_from_core(c);
-        if (m->handle == comm && !c->freed) {
-            L.last_comm = m;
-            wc_comm_choose_fast();
+        if ((m->handle == comm || m->coming == comm) && !c->freed)
             return m;
-        }
     }
-    if (comm != MPI_COMM_NULL)
+    return NULL;
+}
+
+/* The program uses it, or could: its request is complete. */
+static void arrive(wc_mpi_comm *c) {
+    if (c->coming == MPI_COMM_NULL)
+        return;
+    c->handle = c->coming;
+    c->coming = MPI_COMM_NULL;
+    L.coming--;
+}
+
+void wc_comm_arrived(void) {
+    for (wc_comm *c = L.core.comms; c && L.coming; c = c->next)
+        arrive(wc_comm_from_core(c));
+}
+
+static wc_outside **find_outside(MPI_Comm comm) {
+    wc_outside **at = &L.outside;
+    while (*at && (*at)->handle != comm)
+        at = &(*at)->next;
+    return at;
+}
+
+wc_mpi_comm *wc_comm_lookup(MPI_Comm comm) {
+    wc_mpi_comm *m = comm == MPI_COMM_NULL ? NULL : find(comm);
+    if (m) {
+        arrive(m);
+        L.last_comm = m;
+        wc_comm_choose_fast();
+        return m;
+    }
+    if (comm != MPI_COMM_NULL && !*find_outside(comm))
         wc_forbid("a communicator that was made by a call unknown to Wavecut");
     return NULL;
 }
@@ -44,7 +75,11 @@ bool wc_comm_leaves_job(MPI_Group group) {
 
 wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
     wc_mpi_comm *c = wc_core_alloc(sizeof *c);
-    *c = (wc_mpi_comm){.core.uid = uid, .handle = comm, .how = how, .all_freed = MPI_REQUEST_NULL};
+    *c = (wc_mpi_comm){.core.uid = uid,
+                       .handle = comm,
+                       .coming = MPI_COMM_NULL,
+                       .how = how,
+                       .all_freed = MPI_REQUEST_NULL};
     PMPI_Comm_rank(comm, &c->core.rank);
     PMPI_Comm_size(comm, &c->core.size);
     PMPI_Comm_group(comm, &c->group);
@@ -55,19 +90,23 @@ wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
 
 /* Hints that let MPI break the order of messages, or leave out wildcards, break the pull. They are
  * only hints. */
-static void drop_assertions(MPI_Comm comm) {
+static void deny_assertions(MPI_Info info) {
     static const char *const keys[] = {"mpi_assert_allow_overtaking", "mpi_assert_no_any_tag",
                                        "mpi_assert_no_any_source", "mpi_assert_exact_length"};
-    MPI_Info info;
     char value[16];
     int found;
-    if (PMPI_Comm_get_info(comm, &info) != MPI_SUCCESS)
-        return;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         PMPI_Info_get(info, keys[i], sizeof value - 1, value, &found);
         if (found)
             PMPI_Info_set(info, keys[i], "false");
     }
+}
+
+static void drop_assertions(MPI_Comm comm) {
+    MPI_Info info;
+    if (PMPI_Comm_get_info(comm, &info) != MPI_SUCCESS)
+        return;
+    deny_assertions(info);
     PMPI_Comm_set_info(comm, info);
     PMPI_Info_free(&info);
 }
@@ -84,10 +123,10 @@ static void note_errhandler(wc_mpi_comm *c) {
 
 /* Members make a communicator in the same order on its parent, so all of them get the same uid, and
  * get it again after a restart, without a message. */
-static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
+static wc_mpi_comm *made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
     uint64_t ordinal = ++parent->creations;
     if (comm == MPI_COMM_NULL)
-        return;
+        return NULL;
     int first = 0, world = 0;
     MPI_Group group, all;
     PMPI_Comm_group(comm, &group);
@@ -101,7 +140,7 @@ static void made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t co
     c->ordinal = ordinal;
     c->colour = colour;
     note_errhandler(c);
-    drop_assertions(comm);
+    return c;
 }
 
 WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
@@ -112,11 +151,33 @@ WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
     return rc;
 }
 
+/* Its old name. Some mpi.h don't declare it, or make it an error. */
+#undef MPI_Errhandler_set
+WC_EXPORT int MPI_Errhandler_set(MPI_Comm comm, MPI_Errhandler handler);
+WC_EXPORT int MPI_Errhandler_set(MPI_Comm comm, MPI_Errhandler handler) {
+    return MPI_Comm_set_errhandler(comm, handler);
+}
+
+WC_EXPORT int MPI_Comm_set_info(MPI_Comm comm, MPI_Info info) {
+    int rc = PMPI_Comm_set_info(comm, info);
+    if (rc == MPI_SUCCESS && L.way != WC_WAY_OFF)
+        drop_assertions(comm);
+    return rc;
+}
+
+/* The communicator that another one is made of. NULL: not known. */
+static wc_mpi_comm *parent_of(MPI_Comm comm) {
+    wc_mpi_comm *c = wc_comm_of(comm);
+    if (!c && comm != MPI_COMM_NULL)
+        wc_forbid("a communicator that was made of one with other processes");
+    return c;
+}
+
 static wc_mpi_comm *begin(MPI_Comm parent) {
     if (L.way == WC_WAY_OFF)
         return NULL;
     wc_layer_touch();
-    wc_mpi_comm *c = wc_comm_of(parent);
+    wc_mpi_comm *c = parent_of(parent);
     if (!c)
         return NULL;
     wc_core_native_begin(&L.core);
@@ -128,8 +189,8 @@ static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *ho
     if (!parent)
         return rc;
     wc_core_native_end(&L.core);
-    if (rc == MPI_SUCCESS)
-        made(parent, *comm, how, colour);
+    if (rc == MPI_SUCCESS && made(parent, *comm, how, colour))
+        drop_assertions(*comm);
     wc_layer_update();
     return rc;
 }
@@ -200,6 +261,59 @@ WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], con
         newcomm, "graph", 0);
 }
 
+/* ---- without waiting ---- */
+
+static wc_mpi_comm *begin_idup(MPI_Comm parent) {
+    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : parent_of(parent);
+    wc_layer_touch();
+    if (c)
+        wc_core_collective(&L.core, &c->core);
+    return c;
+}
+
+/* It has the members of its parent, and is known at once: others may tell of what they have sent on it.
+ * But it is not touched before it is there. */
+static int end_idup(wc_mpi_comm *parent, int rc, MPI_Comm comm, const MPI_Request *request) {
+    wc_foreign_started(rc, request);
+    if (!parent)
+        return rc;
+    if (rc != MPI_SUCCESS) {
+        wc_core_no_collective(&L.core, &parent->core);
+        return rc;
+    }
+    if (comm == MPI_COMM_NULL) /* an MPI that tells only later */
+        wc_forbid("MPI_Comm_idup");
+    wc_mpi_comm *c = made(parent, parent->handle, "dup", 0);
+    c->handle = MPI_COMM_NULL;
+    c->coming = comm;
+    L.coming += comm != MPI_COMM_NULL;
+    return rc;
+}
+
+WC_EXPORT int MPI_Comm_idup(MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *request) {
+    wc_mpi_comm *c = begin_idup(comm);
+    int rc = PMPI_Comm_idup(comm, newcomm, request);
+    return end_idup(c, rc, rc == MPI_SUCCESS ? *newcomm : MPI_COMM_NULL, request);
+}
+
+#ifdef WC_HAVE_Comm_idup_with_info
+
+WC_EXPORT int MPI_Comm_idup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *newcomm,
+                                      MPI_Request *request) {
+    MPI_Info kept = info;
+    wc_mpi_comm *c = begin_idup(comm);
+    if (c && info != MPI_INFO_NULL) {
+        PMPI_Info_dup(info, &kept);
+        deny_assertions(kept);
+    }
+    int rc = PMPI_Comm_idup_with_info(comm, kept, newcomm, request);
+    if (kept != info)
+        PMPI_Info_free(&kept);
+    return end_idup(c, rc, rc == MPI_SUCCESS ? *newcomm : MPI_COMM_NULL, request);
+}
+
+#endif
+
 /* ---- release ---- */
 
 static void free_comm(wc_mpi_comm *c) {
@@ -211,7 +325,7 @@ static void free_comm(wc_mpi_comm *c) {
 /* True when nothing refers to it any more: it is gone. Worth a try once after each attempt. */
 static bool forget(wc_mpi_comm *c) {
     uint64_t attempts = L.core.finished + 1;
-    if (c->tried == attempts || wc_core_busy(&L.core) || wc_request_uses(c))
+    if (c->tried == attempts || wc_core_busy(&L.core) || wc_request_uses(c) || c->files)
         return false;
     c->tried = attempts;
     if (!wc_core_drop_comm(&L.core, &c->core))
@@ -220,7 +334,23 @@ static bool forget(wc_mpi_comm *c) {
     return true;
 }
 
+static int release_outside(wc_outside **at, MPI_Comm *comm, int (*native)(MPI_Comm *)) {
+    bool slow = wc_native_enter();
+    int rc = native(comm);
+    wc_native_leave(slow);
+    if (rc != MPI_SUCCESS)
+        return rc;
+    wc_outside *o = *at;
+    *at = o->next;
+    free(o);
+    wc_close(WC_OPEN_PROCESSES);
+    return rc;
+}
+
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
+    wc_outside **at = find_outside(*comm);
+    if (*at)
+        return release_outside(at, comm, native);
     wc_mpi_comm *c = L.way == WC_WAY_OFF || *comm == MPI_COMM_NULL ? NULL : wc_comm_of(*comm);
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
         return native(comm);

@@ -3,6 +3,8 @@
  * received when these say so. */
 #include "layer.h"
 
+#include "wc_calls.h"
+
 #include <stdlib.h>
 
 /* ---- one request ---- */
@@ -428,38 +430,132 @@ static wc_request *look_after(MPI_Request handle) {
     return wc_request_find(handle);
 }
 
-WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
-    wc_request *r = look_after(request);
-    if (!r)
-        return PMPI_Request_get_status(request, flag, status);
-    wc_layer_touch();
-    *flag = wc_request_ready(r);
-    if (!*flag)
-        wc_core_starved(&L.core);
-    if (!*flag)
-        return MPI_SUCCESS;
-    /* From now on the application may read the buffer, and write it. */
+/* A receive that is ready: from now on the application may read the buffer, and write it. */
+static void tell(wc_request *r, MPI_Status *status) {
     if (r->inner == MPI_REQUEST_NULL)
         wc_request_make_cancelled(&r->status);
     else if (!r->recv.cancelled && !r->recv.handed)
         wc_core_handed(&L.core, &r->recv,
                        r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
                        r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);
-    if (status != MPI_STATUS_IGNORE) {
-        *status = r->status;
-        if (r->recv.message) {
-            status->MPI_SOURCE = r->recv.message->source;
-            status->MPI_TAG = r->recv.message->tag;
-        }
+    if (status == MPI_STATUS_IGNORE)
+        return;
+    *status = r->status;
+    if (r->recv.message) {
+        status->MPI_SOURCE = r->recv.message->source;
+        status->MPI_TAG = r->recv.message->tag;
     }
+}
+
+WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
+    wc_request *r = look_after(request);
+    if (!r)
+        return PMPI_Request_get_status(request, flag, status);
+    wc_layer_touch();
+    *flag = wc_request_ready(r);
+    if (*flag)
+        tell(r, status);
+    else
+        wc_core_starved(&L.core);
     return MPI_SUCCESS;
 }
+
+#ifdef WC_HAVE_Request_get_status_all
+
+/* MPICH has learned only lately that they change nothing. */
+#if defined(MPICH_NUMVERSION) && MPICH_NUMVERSION < 40302300
+#define SAME_REQUESTS MPI_Request requests[]
+#else
+#define SAME_REQUESTS const MPI_Request requests[]
+#endif
+
+/* The receives go into the table. */
+static void look_after_all(void) {
+    wc_posted_adopt();
+    wc_layer_update();
+    wc_layer_touch();
+}
+
+/* After a look in vain. */
+static int looked(bool found, int rc) {
+    if (!found)
+        wc_core_starved(&L.core);
+    return rc;
+}
+
+WC_EXPORT int MPI_Request_get_status_all(int n, SAME_REQUESTS, int *flag, MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Request_get_status_all(n, requests, flag, statuses);
+    look_after_all();
+    *flag = 1;
+    for (int i = 0; i < n; i++) {
+        wc_request *r = find(requests[i]);
+        *flag = (!r || wc_request_ready(r)) && *flag;
+    }
+    if (!*flag)
+        return looked(false, MPI_SUCCESS);
+    bool ours;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Request_get_status_all(n, rest, flag, statuses);
+    drop_handles(rest, few);
+    for (int i = 0; *flag && ours && i < n; i++) {
+        wc_request *r = find(requests[i]);
+        if (r)
+            tell(r, status_at(statuses, i));
+    }
+    return looked(*flag, rc);
+}
+
+WC_EXPORT int MPI_Request_get_status_any(int n, SAME_REQUESTS, int *index, int *flag,
+                                         MPI_Status *status) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Request_get_status_any(n, requests, index, flag, status);
+    look_after_all();
+    *flag = 1;
+    for (*index = 0; *index < n; ++*index) {
+        wc_request *r = find_ready(requests[*index]);
+        if (!r)
+            continue;
+        tell(r, status);
+        return MPI_SUCCESS;
+    }
+    bool ours;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Request_get_status_any(n, rest, index, flag, status);
+    if (*flag && *index == MPI_UNDEFINED && ours)
+        *flag = 0; /* none of the others is active, but a receive is */
+    drop_handles(rest, few);
+    return looked(*flag, rc);
+}
+
+WC_EXPORT int MPI_Request_get_status_some(int n, SAME_REQUESTS, int *done, int indices[],
+                                          MPI_Status statuses[]) {
+    if (L.way == WC_WAY_OFF)
+        return PMPI_Request_get_status_some(n, requests, done, indices, statuses);
+    look_after_all();
+    bool ours;
+    MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
+    int rc = PMPI_Request_get_status_some(n, rest, done, indices, statuses);
+    drop_handles(rest, few);
+    if (*done == MPI_UNDEFINED && ours)
+        *done = 0; /* none of the others is active, but a receive is */
+    for (int i = 0; ours && i < n; i++) {
+        wc_request *r = find_ready(requests[i]);
+        if (!r)
+            continue;
+        tell(r, status_at(statuses, *done));
+        indices[(*done)++] = i;
+    }
+    return looked(*done != 0, rc);
+}
+
+#endif
 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     wc_request *r = look_after(*request);
     if (!r) {
-        L.completed += *request != MPI_REQUEST_NULL && !wc_foreign_completed(*request);
-        wc_persistent_forget(*request);
+        if (*request != MPI_REQUEST_NULL && !wc_persistent_forget(*request))
+            L.completed += !wc_foreign_completed(*request);
         return PMPI_Request_free(request);
     }
     wc_persistent_forget(*request);
@@ -470,7 +566,16 @@ WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     return MPI_SUCCESS;
 }
 
+static bool is_generalized(MPI_Request handle) {
+    const wc_grequest *g = L.grequests;
+    while (g && g->handle != handle)
+        g = g->next;
+    return g;
+}
+
 static int cancel_operation(MPI_Request *request) {
+    if (is_generalized(*request))
+        return PMPI_Cancel(request);
     /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library
      * cancels sends that have left; the few that could be are not worth a table of sends. */
     wc_forbid("MPI_Cancel of a send");

@@ -5,6 +5,8 @@
  */
 #include "layer.h"
 
+#include "wc_calls.h"
+
 #include <stdlib.h>
 
 typedef struct wc_file {
@@ -22,7 +24,7 @@ static wc_file **find(MPI_File handle) {
     return at;
 }
 
-static void count(MPI_File handle) {
+static void count_collective(MPI_File handle) {
     const wc_file *f = L.way == WC_WAY_OFF ? NULL : *find(handle);
     if (f)
         wc_core_collective(&L.core, &f->comm->core);
@@ -65,6 +67,7 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
     if (c && rc == MPI_SUCCESS) {
         wc_file *f = wc_core_alloc(sizeof *f);
         *f = (wc_file){.handle = *file, .comm = c, .next = files};
+        c->files++;
         files = f;
     }
     return rc;
@@ -72,8 +75,9 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
 
 WC_EXPORT int MPI_File_close(MPI_File *file) {
     wc_file **at = find(*file), *f = *at;
-    count(*file);
+    count_collective(*file);
     if (f) {
+        f->comm->files--;
         *at = f->next;
         free(f);
     }
@@ -81,136 +85,57 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
     return rc;
 }
 
-/* Waits for the other ranks of the file, or may. */
+/* The shapes of calls.list, as X(name, parameters, arguments). All have `fh` among them. One that waits
+ * for the other ranks of the file, or may: */
 #define COLLECTIVE(name, parameters, arguments)                                                    \
-    WC_EXPORT int MPI_File_##name parameters {                                                     \
-        count(file);                                                                               \
-        HUSHED(true, PMPI_File_##name arguments);                                                  \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        count_collective(fh);                                                                      \
+        HUSHED(true, PMPI_##name arguments);                                                       \
         return rc;                                                                                 \
     }
 
-/* Begins what another call ends: outstanding in between. */
-#define SPLIT(name, parameters, arguments, end_parameters, end_arguments)                          \
-    WC_EXPORT int MPI_File_##name##_begin parameters {                                             \
-        count(file);                                                                               \
-        HUSHED(true, PMPI_File_##name##_begin arguments);                                          \
-        L.started += rc == MPI_SUCCESS;                                                            \
+#define COLLECTIVE_STARTS(name, parameters, arguments)                                             \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        count_collective(fh);                                                                      \
+        HUSHED(false, PMPI_##name arguments);                                                      \
+        wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
-    }                                                                                              \
-    WC_EXPORT int MPI_File_##name##_end end_parameters {                                           \
-        HUSHED(true, PMPI_File_##name##_end end_arguments);                                        \
-        L.completed++; /* whatever came of it */                                                   \
+    }
+
+/* Begins what another call ends: nothing that a snapshot could hold in between. */
+#define BEGINS(name, parameters, arguments)                                                        \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        count_collective(fh);                                                                      \
+        HUSHED(true, PMPI_##name arguments);                                                       \
+        if (rc == MPI_SUCCESS)                                                                     \
+            wc_open(WC_OPEN_SPLIT, "MPI_" #name);                                                  \
+        return rc;                                                                                 \
+    }
+
+#define ENDS(name, parameters, arguments)                                                          \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        HUSHED(true, PMPI_##name arguments);                                                       \
+        wc_close(WC_OPEN_SPLIT); /* whatever came of it */                                         \
         return rc;                                                                                 \
     }
 
 /* Of one rank alone. */
 #define ALONE(name, parameters, arguments)                                                         \
-    WC_EXPORT int MPI_File_##name parameters {                                                     \
-        HUSHED(false, PMPI_File_##name arguments);                                                 \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        HUSHED(false, PMPI_##name arguments);                                                      \
         return rc;                                                                                 \
     }
 
-#define NONBLOCKING(name, parameters, arguments)                                                   \
-    WC_EXPORT int MPI_File_##name parameters {                                                     \
-        HUSHED(false, PMPI_File_##name arguments);                                                 \
+#define ALONE_STARTS(name, parameters, arguments)                                                  \
+    WC_EXPORT int MPI_##name parameters {                                                          \
+        HUSHED(false, PMPI_##name arguments);                                                      \
         wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
     }
 
-#define NONBLOCKING_COLLECTIVE(name, parameters, arguments)                                        \
-    WC_EXPORT int MPI_File_##name parameters {                                                     \
-        count(file);                                                                               \
-        HUSHED(false, PMPI_File_##name arguments);                                                 \
-        wc_foreign_started(rc, request);                                                           \
-        return rc;                                                                                 \
-    }
-
-COLLECTIVE(set_size, (MPI_File file, MPI_Offset size), (file, size))
-COLLECTIVE(preallocate, (MPI_File file, MPI_Offset size), (file, size))
-COLLECTIVE(set_atomicity, (MPI_File file, int flag), (file, flag))
-COLLECTIVE(sync, (MPI_File file), (file))
-COLLECTIVE(seek_shared, (MPI_File file, MPI_Offset offset, int whence), (file, offset, whence))
-COLLECTIVE(set_view,
-           (MPI_File file, MPI_Offset at, MPI_Datatype unit, MPI_Datatype type, const char *format,
-            MPI_Info info),
-           (file, at, unit, type, format, info))
-
-ALONE(read, (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, buf, n, type, status))
-NONBLOCKING(iread, (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Request *request),
-            (file, buf, n, type, request))
-ALONE(read_at,
-      (MPI_File file, MPI_Offset at, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, at, buf, n, type, status))
-NONBLOCKING(iread_at,
-            (MPI_File file, MPI_Offset at, void *buf, int n, MPI_Datatype type,
-             MPI_Request *request),
-            (file, at, buf, n, type, request))
-ALONE(read_shared, (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, buf, n, type, status))
-NONBLOCKING(iread_shared,
-            (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Request *request),
-            (file, buf, n, type, request))
-COLLECTIVE(read_all, (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-           (file, buf, n, type, status))
-NONBLOCKING_COLLECTIVE(iread_all,
-                       (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Request *request),
-                       (file, buf, n, type, request))
-SPLIT(read_all, (MPI_File file, void *buf, int n, MPI_Datatype type), (file, buf, n, type),
-      (MPI_File file, void *buf, MPI_Status *status), (file, buf, status))
-COLLECTIVE(read_at_all,
-           (MPI_File file, MPI_Offset at, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-           (file, at, buf, n, type, status))
-NONBLOCKING_COLLECTIVE(iread_at_all,
-                       (MPI_File file, MPI_Offset at, void *buf, int n, MPI_Datatype type,
-                        MPI_Request *request),
-                       (file, at, buf, n, type, request))
-SPLIT(read_at_all, (MPI_File file, MPI_Offset at, void *buf, int n, MPI_Datatype type),
-      (file, at, buf, n, type), (MPI_File file, void *buf, MPI_Status *status), (file, buf, status))
-COLLECTIVE(read_ordered, (MPI_File file, void *buf, int n, MPI_Datatype type, MPI_Status *status),
-           (file, buf, n, type, status))
-SPLIT(read_ordered, (MPI_File file, void *buf, int n, MPI_Datatype type), (file, buf, n, type),
-      (MPI_File file, void *buf, MPI_Status *status), (file, buf, status))
-ALONE(write, (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, buf, n, type, status))
-NONBLOCKING(iwrite,
-            (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Request *request),
-            (file, buf, n, type, request))
-ALONE(write_at,
-      (MPI_File file, MPI_Offset at, const void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, at, buf, n, type, status))
-NONBLOCKING(iwrite_at,
-            (MPI_File file, MPI_Offset at, const void *buf, int n, MPI_Datatype type,
-             MPI_Request *request),
-            (file, at, buf, n, type, request))
-ALONE(write_shared, (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Status *status),
-      (file, buf, n, type, status))
-NONBLOCKING(iwrite_shared,
-            (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Request *request),
-            (file, buf, n, type, request))
-COLLECTIVE(write_all,
-           (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Status *status),
-           (file, buf, n, type, status))
-NONBLOCKING_COLLECTIVE(iwrite_all,
-                       (MPI_File file, const void *buf, int n, MPI_Datatype type,
-                        MPI_Request *request),
-                       (file, buf, n, type, request))
-SPLIT(write_all, (MPI_File file, const void *buf, int n, MPI_Datatype type), (file, buf, n, type),
-      (MPI_File file, const void *buf, MPI_Status *status), (file, buf, status))
-COLLECTIVE(write_at_all,
-           (MPI_File file, MPI_Offset at, const void *buf, int n, MPI_Datatype type,
-            MPI_Status *status),
-           (file, at, buf, n, type, status))
-NONBLOCKING_COLLECTIVE(iwrite_at_all,
-                       (MPI_File file, MPI_Offset at, const void *buf, int n, MPI_Datatype type,
-                        MPI_Request *request),
-                       (file, at, buf, n, type, request))
-SPLIT(write_at_all, (MPI_File file, MPI_Offset at, const void *buf, int n, MPI_Datatype type),
-      (file, at, buf, n, type), (MPI_File file, const void *buf, MPI_Status *status),
-      (file, buf, status))
-COLLECTIVE(write_ordered,
-           (MPI_File file, const void *buf, int n, MPI_Datatype type, MPI_Status *status),
-           (file, buf, n, type, status))
-SPLIT(write_ordered, (MPI_File file, const void *buf, int n, MPI_Datatype type),
-      (file, buf, n, type), (MPI_File file, const void *buf, MPI_Status *status),
-      (file, buf, status))
+WC_COUNTED_FILE(COLLECTIVE)
+WC_COUNTED_FILE_STARTS(COLLECTIVE_STARTS)
+WC_SPLIT_BEGINS(BEGINS)
+WC_SPLIT_ENDS(ENDS)
+WC_HANDLED_ALONE(ALONE)
+WC_HANDLED_ALONE_STARTS(ALONE_STARTS)

@@ -44,6 +44,7 @@ typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
 typedef struct wc_mpi_comm {
     wc_comm core;
     MPI_Comm handle; /* MPI_COMM_NULL once it is freed for good */
+    MPI_Comm coming; /* `handle` once the request of MPI_Comm_idup is complete */
     bool careful;    /* errors on it return: what MPI has refused must not be counted */
     MPI_Group group;
     uint64_t parent_uid, ordinal;
@@ -52,6 +53,7 @@ typedef struct wc_mpi_comm {
     uint64_t creations; /* communicators made from it so far */
     MPI_Request *marker_receives;
     size_t marker_count;
+    size_t files;          /* that were opened on it, and are not closed */
     MPI_Request all_freed; /* a barrier that each member enters where it frees it */
     bool all_have_freed;
     uint64_t tried;        /* to forget it after so many attempts, and one */
@@ -74,8 +76,37 @@ typedef struct wc_request {
     bool detached;   /* MPI_Request_free: nobody will ask for it */
     bool persistent; /* `handle` is a persistent request's, and stays */
     bool kept;       /* the application has protected `handle`, as of the last record */
+    bool paired;     /* MPI_Isendrecv: it is not complete before this send is */
+    MPI_Request send;
+    void *sent_data; /* malloc'd, where the application's buffer is received into */
     struct wc_request *next_free;
 } wc_request;
+
+/* What a snapshot can't hold, while there is one. */
+typedef enum wc_open_kind {
+    WC_OPEN_WINDOW,
+    WC_OPEN_SPLIT,
+    WC_OPEN_GREQUEST,
+    WC_OPEN_PROCESSES,
+    WC_OPEN_KINDS
+} wc_open_kind;
+
+typedef struct wc_opened {
+    size_t count;
+    const char *call; /* that has made the last one; static */
+} wc_opened;
+
+/* A generalized request that exists. */
+typedef struct wc_grequest {
+    MPI_Request handle;
+    struct wc_grequest *next;
+} wc_grequest;
+
+/* A communicator with processes that are no part of this run. */
+typedef struct wc_outside {
+    MPI_Comm handle;
+    struct wc_outside *next;
+} wc_outside;
 
 /* What the runtime wants to hear. Set by wc_layer_attach. */
 typedef struct wc_hooks {
@@ -109,7 +140,11 @@ typedef struct wc_layer {
     uint64_t order;
     wc_core core;
 
+    wc_opened opened[WC_OPEN_KINDS];
+    wc_grequest *grequests;
+    wc_outside *outside;
     size_t detached;
+    size_t coming;      /* communicators of MPI_Comm_idup that are not known to be there */
     size_t freed_comms; /* communicators that the application has freed, and this layer has not */
     wc_request *inside; /* of the blocking call in progress */
     uint64_t next_tick; /* in ticks of wc_layer_clock */
@@ -173,6 +208,15 @@ static inline void wc_forbid(const char *call) {
         wc_core_forbid(&L.core, WC_REASON_UNSUPPORTED, call);
 }
 
+static inline void wc_open(wc_open_kind kind, const char *call) {
+    L.opened[kind].count++;
+    L.opened[kind].call = call;
+}
+
+static inline void wc_close(wc_open_kind kind) {
+    L.opened[kind].count--;
+}
+
 /* Around a call that waits for other ranks inside MPI. Returns what wc_native_leave takes. */
 static inline bool wc_native_enter(void) {
     L.core.recordable = false;
@@ -198,6 +242,8 @@ wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
 bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
 void wc_comm_tidy(void);                  /* what is left of freed ones goes, if nothing needs it */
+/* Those of MPI_Comm_idup are there: no request is outstanding. */
+void wc_comm_arrived(void);
 void wc_comm_free_all(void);
 
 static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
@@ -234,6 +280,11 @@ static inline wc_stream *wc_fast_stream(wc_direction direction, MPI_Comm comm, i
 static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
     return (wc_mpi_comm *)comm;
 }
+
+/* ---- process.c ---- */
+
+/* `call` has made a communicator with other processes. */
+void wc_process_connected(MPI_Comm comm, const char *call);
 
 /* ---- request.c ---- */
 
@@ -299,17 +350,24 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
 
 /* ---- persistent.c ---- */
 
-/* The application has let go of the handle. */
-void wc_persistent_forget(MPI_Request handle);
+/* A persistent request that concerns MPI alone. */
+void wc_persistent_add(MPI_Request handle);
+/* The application has let go of the handle. False: it was none of these. */
+bool wc_persistent_forget(MPI_Request handle);
 bool wc_persistent_uses(MPI_Datatype type);
 
 /* ---- port.c ---- */
 
 extern const wc_port wc_layer_port;
 void wc_port_forget_markers(void);
-/* A datatype of `bytes` packed bytes with a count for it: messages may be longer than an int. */
+/* A datatype and a count for so many elements: messages may be longer than an int. Returns MPI's code;
+ * *type is `element` itself, or new. */
+int wc_long_type(uint64_t elements, MPI_Datatype element, MPI_Datatype *type, int *count);
+/* The same for packed bytes. */
 void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count);
 void wc_packed_type_free(MPI_Datatype *type);
+/* Packs elements into memory that is malloc'd. Returns MPI's code. */
+int wc_pack(const void *from, int count, MPI_Datatype type, void **data, uint64_t *bytes);
 
 /* ---- control.c ---- */
 
@@ -329,6 +387,9 @@ extern void wc_control_send_counts(void *context, const wc_comm *comm, int peer,
 void wc_port_keep(MPI_Request request, void *buffer);
 
 /* ---- send.c ---- */
+
+/* Counts a send. NULL: it concerns only MPI. */
+wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm);
 
 /* Ends a nonblocking call that MPI alone knows and that stands for a blocking one, looking after the
  * snapshot meanwhile. */

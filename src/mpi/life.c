@@ -67,6 +67,8 @@ void wc_layer_progress(void) {
     int64_t now = wc_layer_now();
     if (L.detached)
         wc_request_poll_detached();
+    if (L.coming && !L.foreign_count)
+        wc_comm_arrived();
     L.hooks.tick(now); /* first: its requests are as old as those that others tell of */
     wc_control_poll();
     wc_core_progress(&L.core, now);
@@ -231,7 +233,7 @@ WC_EXPORT int MPI_Finalize(void) {
 
 static void hide_tag(int keyval, void *value, int *found) {
     static WC_PROCESS int tag_ub;
-    if (keyval != MPI_TAG_UB || !*found)
+    if (keyval != MPI_TAG_UB || !*found || !L.tag_ub) /* 0: MPI_Init has not been called */
         return;
     tag_ub = L.tag_ub;
     *(int **)value = &tag_ub;

@@ -10,6 +10,7 @@
 
 typedef struct wc_persistent {
     MPI_Request handle;
+    bool receives; /* else MPI alone has to do with it */
     void *buffer;
     int count, source, tag;
     MPI_Datatype type;
@@ -17,35 +18,54 @@ typedef struct wc_persistent {
     struct wc_persistent *next;
 } wc_persistent;
 
-static WC_PROCESS wc_persistent *receives;
+static WC_PROCESS wc_persistent *all;
 
 static wc_persistent **find(MPI_Request handle) {
-    wc_persistent **at = &receives;
+    wc_persistent **at = &all;
     while (*at && (*at)->handle != handle)
         at = &(*at)->next;
     return at;
 }
 
-void wc_persistent_forget(MPI_Request handle) {
+static void add(wc_persistent persistent) {
+    wc_persistent *p = wc_core_alloc(sizeof *p);
+    *p = persistent;
+    p->next = all;
+    all = p;
+}
+
+void wc_persistent_add(MPI_Request handle) {
+    if (L.way != WC_WAY_OFF)
+        add((wc_persistent){.handle = handle});
+}
+
+bool wc_persistent_forget(MPI_Request handle) {
     wc_persistent **at = find(handle), *p = *at;
-    if (p) {
-        *at = p->next;
-        free(p);
-    }
+    if (!p)
+        return false;
+    *at = p->next;
+    free(p);
+    return true;
 }
 
 bool wc_persistent_uses(MPI_Datatype type) {
-    const wc_persistent *p = receives;
-    while (p && p->type != type)
+    const wc_persistent *p = all;
+    while (p && !(p->receives && p->type == type))
         p = p->next;
     return p;
+}
+
+static int made(int rc, const MPI_Request *request) {
+    if (rc == MPI_SUCCESS)
+        wc_persistent_add(*request);
+    return rc;
 }
 
 #define SEND_INIT(name)                                                                            \
     WC_EXPORT int MPI_##name(const void *buf, int count, MPI_Datatype type, int dest, int tag,     \
                              MPI_Comm comm, MPI_Request *request) {                                \
         wc_forbid("MPI_" #name);                                                                   \
-        return PMPI_##name(buf, count, type, dest, tag, comm, request);                            \
+        return made(PMPI_##name(buf, count, type, dest, tag, comm, request), request);             \
     }
 
 SEND_INIT(Send_init)
@@ -56,31 +76,29 @@ SEND_INIT(Bsend_init)
 WC_EXPORT int MPI_Rsend_init(const void *buf, int count, MPI_Datatype type, int dest, int tag,
                              MPI_Comm comm, MPI_Request *request) {
     wc_forbid("MPI_Rsend_init");
-    return PMPI_Send_init(buf, count, type, dest, tag, comm, request);
+    return made(PMPI_Send_init(buf, count, type, dest, tag, comm, request), request);
 }
 
 WC_EXPORT int MPI_Recv_init(void *buf, int count, MPI_Datatype type, int source, int tag,
                             MPI_Comm comm, MPI_Request *request) {
     wc_forbid("MPI_Recv_init");
     int rc = PMPI_Recv_init(buf, count, type, source, tag, comm, request);
-    if (rc != MPI_SUCCESS || L.way == WC_WAY_OFF || source == MPI_PROC_NULL || !wc_comm_of(comm))
+    if (rc != MPI_SUCCESS || L.way == WC_WAY_OFF)
         return rc;
-    wc_persistent *p = wc_core_alloc(sizeof *p);
-    *p = (wc_persistent){.handle = *request,
-                         .buffer = buf,
-                         .count = count,
-                         .source = source,
-                         .tag = tag,
-                         .type = type,
-                         .comm = comm,
-                         .next = receives};
-    receives = p;
+    add((wc_persistent){.handle = *request,
+                        .receives = source != MPI_PROC_NULL && wc_comm_of(comm),
+                        .buffer = buf,
+                        .count = count,
+                        .source = source,
+                        .tag = tag,
+                        .type = type,
+                        .comm = comm});
     return rc;
 }
 
 WC_EXPORT int MPI_Start(MPI_Request *request) {
     const wc_persistent *p = L.way == WC_WAY_SLOW ? *find(*request) : NULL;
-    if (!p)
+    if (!p || !p->receives)
         return PMPI_Start(request);
     wc_request *r;
     wc_layer_touch();

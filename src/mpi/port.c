@@ -16,22 +16,30 @@ static wc_request *request_of(wc_recv *r) {
 
 /* ---- packed bytes ---- */
 
-void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count) {
+int wc_long_type(uint64_t elements, MPI_Datatype element, MPI_Datatype *type, int *count) {
     const uint64_t block = 1 << 30;
-    if (bytes <= INT_MAX) {
-        *type = MPI_PACKED;
-        *count = (int)bytes;
-        return;
-    }
+    *type = element;
+    *count = (int)elements;
+    if (elements <= INT_MAX)
+        return MPI_SUCCESS;
+    MPI_Aint lb, extent;
     MPI_Datatype blocks;
-    PMPI_Type_contiguous((int)block, MPI_PACKED, &blocks);
-    MPI_Datatype types[2] = {blocks, MPI_PACKED};
-    int lengths[2] = {(int)(bytes / block), (int)(bytes % block)};
-    MPI_Aint places[2] = {0, (MPI_Aint)(bytes / block * block)};
+    int rc = PMPI_Type_contiguous((int)block, element, &blocks);
+    if (rc != MPI_SUCCESS)
+        return rc;
+    PMPI_Type_get_extent(element, &lb, &extent);
+    MPI_Datatype types[2] = {blocks, element};
+    int lengths[2] = {(int)(elements / block), (int)(elements % block)};
+    MPI_Aint places[2] = {0, (MPI_Aint)(elements / block * block) * extent};
     PMPI_Type_create_struct(2, lengths, places, types, type);
     PMPI_Type_commit(type);
     PMPI_Type_free(&blocks);
     *count = 1;
+    return MPI_SUCCESS;
+}
+
+void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count) {
+    wc_long_type(bytes, MPI_PACKED, type, count);
 }
 
 void wc_packed_type_free(MPI_Datatype *type) {
@@ -57,25 +65,28 @@ static bool is_contiguous(MPI_Datatype type) {
     return plain && lb == 0 && true_lb == 0 && extent == bytes && true_extent == bytes;
 }
 
-/* Packs `count` elements, in pieces that an int can measure. */
-static void pack(void *to, uint64_t bytes, const void *from, int count, MPI_Datatype type) {
+/* A message to oneself: MPI_Pack can't measure more than an int does. */
+static int pack(void *to, uint64_t bytes, const void *from, int count, MPI_Datatype type) {
+    enum { TAG = 0x7FFF + 3 };
     if (bytes == 0)
-        return;
+        return MPI_SUCCESS;
     if (is_contiguous(type)) {
         memcpy(to, from, bytes);
-        return;
+        return MPI_SUCCESS;
     }
-    uint64_t each = bytes / (uint64_t)count;
-    int piece = (int)((uint64_t)INT_MAX / 2 / (each ? each : 1));
-    MPI_Aint lb, extent;
-    PMPI_Type_get_extent(type, &lb, &extent);
-    for (int done = 0; done < count;) {
-        int n = count - done < piece ? count - done : piece, position = 0;
-        PMPI_Pack((const char *)from + (MPI_Aint)done * extent, n, type,
-                  (char *)to + (uint64_t)done * each, (int)((uint64_t)n * each), &position,
-                  MPI_COMM_SELF);
-        done += n;
-    }
+    MPI_Datatype packed;
+    int n;
+    wc_packed_type(bytes, &packed, &n);
+    int rc =
+        PMPI_Sendrecv(from, count, type, 0, TAG, to, n, packed, 0, TAG, L.self, MPI_STATUS_IGNORE);
+    wc_packed_type_free(&packed);
+    return rc;
+}
+
+int wc_pack(const void *from, int count, MPI_Datatype type, void **data, uint64_t *bytes) {
+    *bytes = (uint64_t)count * type_bytes(type);
+    *data = malloc(*bytes ? *bytes : 1);
+    return *data ? pack(*data, *bytes, from, count, type) : MPI_ERR_NO_MEM;
 }
 
 /* ---- markers ---- */
@@ -149,9 +160,14 @@ static const wc_recv *unprotected(uint64_t *others) {
 /* What is outstanding must be protected, all of it: a restart makes it again, and nothing else. */
 static wc_reason may_record(void *context, int *peer, int *tag, const char **text) {
     (void)context;
-    (void)text;
     uint64_t others;
     wc_posted_adopt();
+    for (wc_opened *o = L.opened; o < L.opened + WC_OPEN_KINDS; o++) {
+        if (!o->count)
+            continue;
+        *text = o->call;
+        return WC_REASON_OPEN;
+    }
     if (L.foreign_count)
         return WC_REASON_COLLECTIVE_OPEN;
     if (L.core.config.requests_allowed || (!L.table_count && L.started == L.completed))
@@ -355,6 +371,8 @@ static bool arrived(void *context, wc_message *m) {
 static void post_marker_receives(void *context, const wc_comm *comm, int n) {
     (void)context;
     wc_mpi_comm *c = wc_comm_from_core(comm);
+    if (c->handle == MPI_COMM_NULL)
+        return; /* not there yet: nothing here receives on it */
     c->marker_receives = wc_core_grow(c->marker_receives, (size_t)n * sizeof *c->marker_receives);
     c->marker_count = (size_t)n;
     for (int i = 0; i < n; i++)

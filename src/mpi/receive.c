@@ -2,6 +2,8 @@
 /* Receives, probes, and the calls that send and receive at once. */
 #include "layer.h"
 
+#include "wc_calls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -326,6 +328,24 @@ WC_EXPORT int MPI_Sendrecv(BOTH_PARAMETERS) {
     return sendrecv_slow(BOTH_ARGUMENTS);
 }
 
+/* A copy of what is sent from a buffer that is received into: `data` is the caller's to free. */
+typedef struct packed {
+    void *data;
+    MPI_Datatype type;
+    int count;
+} packed;
+
+static int pack(packed *p, const void *buf, int count, MPI_Datatype type) {
+    uint64_t bytes;
+    int rc = wc_pack(buf, count, type, &p->data, &bytes);
+    wc_packed_type(bytes, &p->type, &p->count);
+    return rc;
+}
+
+static void pack_free(packed *p) {
+    wc_packed_type_free(&p->type);
+}
+
 WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
                                    int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
     both b;
@@ -333,15 +353,99 @@ WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int 
                    status))
         return finish_both(&b, PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source,
                                                      recvtag, comm, status));
-    int bytes, position = 0;
-    int rc = PMPI_Pack_size(count, type, comm, &bytes);
-    void *packed = rc == MPI_SUCCESS ? malloc(bytes > 0 ? (size_t)bytes : 1) : NULL;
-    if (rc != MPI_SUCCESS || !packed)
-        return rc != MPI_SUCCESS ? rc : MPI_ERR_NO_MEM;
-    rc = PMPI_Pack(buf, count, type, packed, bytes, &position, comm);
+    packed p;
+    int rc = pack(&p, buf, count, type);
     if (rc == MPI_SUCCESS)
-        rc = sendrecv_slow(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source,
+        rc = sendrecv_slow(p.data, p.count, p.type, dest, sendtag, buf, count, type, source,
                            recvtag, comm, status);
-    free(packed);
+    pack_free(&p);
+    free(p.data);
     return rc;
 }
+
+/* ---- both at once, under one request ---- */
+
+#ifdef WC_HAVE_Isendrecv
+
+/* Has the library to do with it? Where MPI will refuse it, it has not. */
+static bool looks_after(int sendcount, MPI_Datatype sendtype, int dest, int sendtag, int recvcount,
+                        MPI_Datatype recvtype, int source, int recvtag, MPI_Comm comm) {
+    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
+    return c &&
+           (dest == MPI_PROC_NULL ||
+            !wc_comm_refuses_send(c, sendcount, sendtype, dest, sendtag)) &&
+           (source == MPI_PROC_NULL || !wc_comm_refuses(c, recvcount, recvtype, source, recvtag));
+}
+
+/* What MPI's own call has begun: a send at most, `s` if it counts. */
+static int begun(wc_stream *s, int rc) {
+    L.started += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+    if (rc != MPI_SUCCESS && s)
+        s->sent--;
+    return rc;
+}
+
+/* The receive is looked after like any other, and is not complete before the send is. */
+static int begin_pair(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest,
+                      int sendtag, void *recvbuf, int recvcount, MPI_Datatype recvtype, int source,
+                      int recvtag, MPI_Comm comm, void *data, MPI_Request *request) {
+    wc_request *r;
+    MPI_Request send;
+    int rc = MPI_Isend(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
+    if (rc != MPI_SUCCESS) {
+        free(data);
+        return rc;
+    }
+    L.completed++; /* the receive stands for both */
+    rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, WC_HANDLE_NEW,
+                          request);
+    if (rc != MPI_SUCCESS) {
+        wc_native_wait(&send, MPI_STATUS_IGNORE);
+        free(data);
+        return rc;
+    }
+    r->paired = true;
+    r->send = send;
+    r->sent_data = data;
+    return MPI_SUCCESS;
+}
+
+WC_EXPORT int MPI_Isendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest,
+                            int sendtag, void *recvbuf, int recvcount, MPI_Datatype recvtype,
+                            int source, int recvtag, MPI_Comm comm, MPI_Request *request) {
+    L.core.recordable = false;
+    wc_stream *s = NULL;
+    if (looks_after(sendcount, sendtype, dest, sendtag, recvcount, recvtype, source, recvtag,
+                    comm)) {
+        if (source != MPI_PROC_NULL)
+            return begin_pair(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
+                              recvtype, source, recvtag, comm, NULL, request);
+        s = wc_send_count(sendcount, sendtype, dest, sendtag, comm);
+    }
+    return begun(s, PMPI_Isendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
+                                   recvtype, source, recvtag, comm, request));
+}
+
+WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
+                                    int source, int recvtag, MPI_Comm comm, MPI_Request *request) {
+    L.core.recordable = false;
+    wc_stream *s = NULL;
+    if (looks_after(count, type, dest, sendtag, count, type, source, recvtag, comm)) {
+        if (source != MPI_PROC_NULL) {
+            packed p;
+            int rc = pack(&p, buf, count, type);
+            if (rc == MPI_SUCCESS)
+                rc = begin_pair(p.data, p.count, p.type, dest, sendtag, buf, count, type, source,
+                                recvtag, comm, p.data, request);
+            else
+                free(p.data);
+            pack_free(&p);
+            return rc;
+        }
+        s = wc_send_count(count, type, dest, sendtag, comm);
+    }
+    return begun(
+        s, PMPI_Isendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm, request));
+}
+
+#endif

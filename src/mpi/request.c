@@ -182,7 +182,19 @@ bool wc_request_uses(const wc_mpi_comm *c) {
 
 /* ---- completion ---- */
 
+static bool is_sent(wc_request *r) {
+    int flag = 0;
+    PMPI_Test(&r->send, &flag, MPI_STATUS_IGNORE);
+    if (!flag)
+        return false;
+    free(r->sent_data);
+    r->paired = false;
+    return true;
+}
+
 bool wc_request_ready(wc_request *r) {
+    if (r->paired && !is_sent(r))
+        return false;
     if (r->done)
         return true;
     if (r->recv.state == WC_RECV_SOFT || r->recv.state == WC_RECV_BOUND)

@@ -13,8 +13,7 @@ int wc_native_wait(MPI_Request *request, MPI_Status *status) {
     }
 }
 
-/* Counts a send the long way. NULL: it concerns only MPI. */
-static wc_stream *count_slow(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
+wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
     if (to == MPI_PROC_NULL || L.way == WC_WAY_OFF)
         return NULL;
     if (L.way == WC_WAY_SLOW)
@@ -33,7 +32,7 @@ static wc_stream *count_send(int count, MPI_Datatype type, int to, int tag, MPI_
     L.core.recordable = false;
     wc_stream *s = wc_fast_stream(WC_OUT, comm, to, tag);
     if (__builtin_expect(!s, 0))
-        return count_slow(count, type, to, tag, comm);
+        return wc_send_count(count, type, to, tag, comm);
     s->sent++;
     return s;
 }
@@ -137,13 +136,4 @@ WC_EXPORT int MPI_Irsend(SEND_PARAMETERS, MPI_Request *request) {
 WC_EXPORT int MPI_Ibsend(SEND_PARAMETERS, MPI_Request *request) {
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Ibsend(SEND_ARGUMENTS, request));
-}
-
-/* Detaching a buffer waits for its messages, which may wait for a peer that waits for this rank to
- * pull. */
-WC_EXPORT int MPI_Buffer_detach(void *buffer, int *size) {
-    bool slow = wc_native_enter();
-    int rc = PMPI_Buffer_detach(buffer, size);
-    wc_native_leave(slow);
-    return rc;
 }

@@ -90,7 +90,7 @@ void test_safepoint(void) {
 
 /* What a case has done must not stand in the way of the next snapshots: all ranks wait for one. Only immediate programs may
  * pass safe points without counting. */
-static void expect_snapshot(void) {
+void test_expect_snapshot(void) {
     unsigned long long mine = info().committed, most, least = 0;
     MPI_Allreduce(&mine, &most, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX, MPI_COMM_WORLD);
     unsigned long long attempts = test_attempts();
@@ -137,7 +137,7 @@ static void run_case(const test_case *c, int percent) {
         c->end();
     wavecut_info after = info();
     if (test.kind != TEST_PLAIN)
-        expect_snapshot();
+        test_expect_snapshot();
     if (test.rank == 0)
         printf("%-12s %5d rounds, %3llu snapshots, %3llu void%s%s\n", c->name, test.round,
                (unsigned long long)(after.committed - before.committed),

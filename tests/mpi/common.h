@@ -40,6 +40,9 @@ extern test_state test;
 
 int test_main(int argc, char **argv, const test_case *cases, size_t n);
 
+/* Waits until there is another snapshot. All ranks call it. */
+void test_expect_snapshot(void);
+
 /* For programs that do not go in rounds: test_begin, and what test_main has besides. */
 void test_begin(int *argc, char ***argv);
 void test_end(void);

@@ -101,6 +101,23 @@ int PMPI_Barrier(MPI_Comm comm) {
     return PMPI_Wait(&r, MPI_STATUS_IGNORE);
 }
 
+/* ---- communicators, without waiting ---- */
+
+int PMPI_Comm_idup(MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *request) {
+    sim_preempt();
+    sim_meeting *m = meet(comm, ALL, -1);
+    if (!m->gathered) { /* who comes first makes it */
+        int members[SIM_RANKS], n = sim_comm_size(comm);
+        for (int i = 0; i < n; i++)
+            members[i] = sim_world_rank(comm, i);
+        m->gathered = sim_alloc(sizeof *newcomm);
+        *(MPI_Comm *)m->gathered = sim_comm_make(members, n);
+    }
+    *newcomm = *(const MPI_Comm *)m->gathered;
+    *request = start(m, NULL);
+    return MPI_SUCCESS;
+}
+
 /* ---- reductions ---- */
 
 static MPI_Request reduce(SIM_REDUCED, meeting_kind kind, int root, MPI_Comm comm) {

@@ -182,6 +182,18 @@ static void barrier_then_receive(void) {
     }
 }
 
+/* With MPI_Comm_idup members come to know of it when they use it, or at a safe point. */
+static void make_copy(MPI_Comm *copy) {
+    MPI_Request made;
+    if (sim_hash(J.options.seed, me->state.step, 5) % 2) {
+        MPI_Comm_dup(MPI_COMM_WORLD, copy);
+        return;
+    }
+    MPI_Comm_idup(MPI_COMM_WORLD, copy, &made);
+    MPI_Barrier(me->comms[1]);
+    MPI_Wait(&made, MPI_STATUS_IGNORE);
+}
+
 /* A communicator for each round, freed while its messages are under way. */
 static void coming_and_going(void) {
     for (; me->state.step < ROUNDS / 2; me->state.step++) {
@@ -189,7 +201,9 @@ static void coming_and_going(void) {
         sim_slot slot, *at = &slot;
         sim_payload out;
         int next = (me->rank + 1) % J.ranks, previous = (me->rank + J.ranks - 1) % J.ranks;
-        MPI_Comm_dup(MPI_COMM_WORLD, &me->comms[3]);
+        make_copy(&me->comms[3]);
+        if (sim_hash(J.options.seed, me->state.step, 6) % 2)
+            sim_safepoint(); /* not used yet */
         sim_slot_set(&slot, 3, previous, 0);
         sim_slot_post(&slot);
         sim_compose(&out, 3, next, 0, 0, 0);

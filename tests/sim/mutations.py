@@ -78,6 +78,8 @@ MUTATIONS = [
      [("            while (earlier != s && !blocks(earlier, s))", "            while (earlier != s)")], 5000),
 
     # wrappers
+    ("what is told of a communicator of MPI_Comm_idup before it is used is lost", "mpi/comm.c",
+     [("        if (c->uid == uid)\n", "        if (c->uid == uid && wc_comm_from_core(c)->coming == MPI_COMM_NULL)\n")], 2000),
     ("Comm_free is passed on in the window", "mpi/comm.c", [("    if (L.immediate) {\n        L.freed_comms++;", "    if (false) {\n        L.freed_comms++;")],
      5000),
     ("a communicator that is let go of is marked", FRAME, [("if (core->config.immediate && !c->comm->freed)", "if (core->config.immediate)")],

@@ -128,6 +128,7 @@ SIM_CALL(Info_get, MPI_Info info, const char *key, int length, char *value, int 
 SIM_CALL(Info_set, MPI_Info info, const char *key, const char *value)
 SIM_CALL(Info_free, MPI_Info *info)
 SIM_CALL(Comm_dup, MPI_Comm comm, MPI_Comm *made)
+SIM_CALL(Comm_idup, MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *request)
 SIM_CALL(Comm_dup_with_info, MPI_Comm comm, MPI_Info info, MPI_Comm *made)
 SIM_CALL(Comm_split, MPI_Comm comm, int color, int key, MPI_Comm *made)
 SIM_CALL(Comm_split_type, MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *made)
