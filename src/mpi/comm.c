@@ -355,19 +355,22 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
         return native(comm);
     wc_layer_touch();
-    wc_core_free_comm(&L.core, &c->core);
-    L.last_comm = L.fast_comm = WC_NO_COMM;
     /* Immediate programs: a marker to a rank that has freed the communicator would never be
      * received. So it is only hidden until every member has freed it, since from then on no marker
      * is sent on it, and until those of the attempt under way have been received. */
+    int rc = L.immediate ? wc_attributes_delete(*comm) : native(comm);
+    if (rc != MPI_SUCCESS) /* the application's own function has said no */
+        return rc;
+    wc_core_free_comm(&L.core, &c->core);
+    L.last_comm = L.fast_comm = WC_NO_COMM;
+    *comm = MPI_COMM_NULL;
     if (L.immediate) {
         L.freed_comms++;
-        *comm = MPI_COMM_NULL;
         return PMPI_Ibarrier(c->handle, &c->all_freed);
     }
     c->handle = MPI_COMM_NULL;
     L.freed_comms += !forget(c);
-    return native(comm);
+    return rc;
 }
 
 WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) {

@@ -242,6 +242,21 @@ GET_ATTR(mpi_attr_get_, MPI_Fint)
 GET_ATTR(mpi_comm_get_attr_, MPI_Aint)
 GET_ATTR(mpi_comm_get_attr_f08_, MPI_Aint)
 
+/* A value, where C has an address: MPI's own calls know which it was. */
+#define SET_ATTR(name, integer)                                                                    \
+    WC_EXPORT void name(const MPI_Fint *comm, const MPI_Fint *keyval, const integer *value,        \
+                        MPI_Fint *ierror);                                                         \
+    WC_EXPORT void name(const MPI_Fint *comm, const MPI_Fint *keyval, const integer *value,        \
+                        MPI_Fint *ierror) {                                                        \
+        __typeof(name) *set = next(#name);                                                         \
+        wc_attribute_note(*keyval);                                                                \
+        set(comm, keyval, value, ierror);                                                          \
+    }
+
+SET_ATTR(mpi_attr_put_, MPI_Fint)
+SET_ATTR(mpi_comm_set_attr_, MPI_Aint)
+SET_ATTR(mpi_comm_set_attr_f08_, MPI_Aint)
+
 WC_EXPORT void mpi_buffer_detach_f08_(void *address, MPI_Fint *bytes, MPI_Fint *ierror);
 WC_EXPORT void mpi_buffer_detach_f08_(void *address, MPI_Fint *bytes, MPI_Fint *ierror) {
     wc_f_error(ierror, MPI_Buffer_detach(address, bytes));

@@ -25,7 +25,7 @@ NUMBERS = ("int", "MPI_Aint", "MPI_Count", "MPI_Offset")
 LENGTHS = {"ranks": "wc_f_ranks", "sources": "wc_f_sources", "destinations": "wc_f_destinations"}
 # Addresses that MPI gives back; other `void *` are buffers of the program's.
 ADDRESSES = ("attribute_val", "baseptr", "buffer_addr", "extra_state")
-BY_HAND = ("MPI_Init", "MPI_Init_thread", "MPI_Attr_get", "MPI_Comm_get_attr", "MPI_Buffer_detach", "MPI_Grequest_start",
+BY_HAND = ("MPI_Init", "MPI_Init_thread", "MPI_Attr_get", "MPI_Attr_put", "MPI_Comm_get_attr", "MPI_Comm_set_attr", "MPI_Buffer_detach", "MPI_Grequest_start",
            "MPI_Comm_spawn", "MPI_Comm_spawn_multiple")
 
 

@@ -286,6 +286,12 @@ static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
 /* `call` has made a communicator with other processes. */
 void wc_process_connected(MPI_Comm comm, const char *call);
 
+/* ---- attribute.c ---- */
+
+void wc_attribute_note(int keyval); /* something is set with it */
+/* Calls what the application wants to be called when the communicator is freed; MPI's code. */
+int wc_attributes_delete(MPI_Comm comm);
+
 /* ---- request.c ---- */
 
 wc_request *wc_request_new(void);

@@ -228,28 +228,3 @@ WC_EXPORT int MPI_Finalize(void) {
     }
     return PMPI_Finalize();
 }
-
-/* ---- the reserved tag ---- */
-
-static void hide_tag(int keyval, void *value, int *found) {
-    static WC_PROCESS int tag_ub;
-    if (keyval != MPI_TAG_UB || !*found || !L.tag_ub) /* 0: MPI_Init has not been called */
-        return;
-    tag_ub = L.tag_ub;
-    *(int **)value = &tag_ub;
-}
-
-WC_EXPORT int MPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *found) {
-    int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
-    if (rc == MPI_SUCCESS)
-        hide_tag(keyval, value, found);
-    return rc;
-}
-
-WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found);
-WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found) {
-    int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
-    if (rc == MPI_SUCCESS)
-        hide_tag(keyval, value, found);
-    return rc;
-}

@@ -219,12 +219,51 @@ static void not_inside(int round) {
         MPI_Send(&data, 1, MPI_INT, 1, 2, MPI_COMM_WORLD);
 }
 
+/* What the application wants to be done with an attribute is done in MPI_Comm_free, and may refuse it. */
+static struct {
+    int keyval, deleted;
+    bool refuses;
+} attribute = {.keyval = MPI_KEYVAL_INVALID};
+
+static int delete_attribute(MPI_Comm comm, int keyval, void *value, void *state) {
+    (void)comm;
+    CHECK_EQUAL(keyval, attribute.keyval);
+    CHECK(value == &attribute && state == &test);
+    if (attribute.refuses)
+        return MPI_ERR_OTHER;
+    attribute.deleted++;
+    return MPI_SUCCESS;
+}
+
+static void attributes(int round) {
+    MPI_Comm comm, copy;
+    if (attribute.keyval == MPI_KEYVAL_INVALID)
+        MPI_Comm_create_keyval(MPI_COMM_DUP_FN, delete_attribute, &attribute.keyval, &test);
+    MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    MPI_Comm_set_attr(comm, attribute.keyval, &attribute);
+    MPI_Comm_dup(comm, &copy);
+    attribute.refuses = round % 3 == 0;
+    if (attribute.refuses)
+        CHECK(MPI_Comm_free(&comm) != MPI_SUCCESS);
+    CHECK(comm != MPI_COMM_NULL);
+    attribute.refuses = false;
+    attribute.deleted = 0;
+    MPI_Sendrecv_replace(&round, 1, MPI_INT, test.peer, 1, test.peer, 1, comm, MPI_STATUS_IGNORE);
+    CHECK_EQUAL(round, test.round);
+    CHECK(MPI_Comm_free(&comm) == MPI_SUCCESS && comm == MPI_COMM_NULL);
+    CHECK_EQUAL(attribute.deleted, 1);
+    CHECK(MPI_Comm_free(&copy) == MPI_SUCCESS);
+    CHECK_EQUAL(attribute.deleted, 2);
+}
+
 static const test_case cases[] = {
     {"crossing", crossing, 200, 0, NULL},
     {"barrier", barrier, 200, 0, NULL},
     {"order", order, 600, 0, NULL},
     {"freed", freed, 300, 0, NULL},
     {"many_freed", many_freed, 60, 0, NULL},
+    {"attributes", attributes, 100, 0, NULL},
     {"held", held, 300, TEST_IMMEDIATE_ONLY, NULL},
     {"not_inside", not_inside, 10, TEST_IMMEDIATE_ONLY | TEST_ASKS_ITSELF, NULL},
 };

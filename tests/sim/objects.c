@@ -179,6 +179,12 @@ int PMPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *found) {
     return MPI_SUCCESS;
 }
 
+/* No communicator has others. */
+int PMPI_Comm_delete_attr(MPI_Comm comm, int keyval) {
+    sim_problem("rank %d: communicator %d has no attribute %d", me->rank, comm, keyval);
+    return MPI_SUCCESS;
+}
+
 /* No communicator has hints. */
 int PMPI_Comm_get_info(MPI_Comm comm, MPI_Info *info) {
     (void)comm;
