@@ -24,6 +24,11 @@ static uint64_t count_of(const wc_comm *c) {
     return c->collectives + c->freed;
 }
 
+/* Those that may come again and again: not those that make communicators. */
+static uint64_t regular_of(const wc_comm *c) {
+    return c->collectives - c->creations;
+}
+
 static bool takes_part(const wc_comm *c) {
     return c->size > 1 && !c->outside;
 }
@@ -119,9 +124,9 @@ static bool look_ahead(wc_core *core) {
 static void begin(wc_core *core, wc_comm *c, uint64_t attempt) {
     if (c->clock.attempt >= attempt)
         return;
-    bool many = c->clock.begun - c->clock.before >= ENOUGH;
+    bool many = regular_of(c) - c->clock.begun >= ENOUGH;
     c->clock = (wc_clock){.attempt = attempt,
-                          .begun = count_of(c),
+                          .begun = regular_of(c),
                           .begun_at = core->now,
                           .before = many ? c->clock.begun : c->clock.before,
                           .before_at = many ? c->clock.begun_at : c->clock.before_at};
@@ -135,9 +140,9 @@ static void begin(wc_core *core, wc_comm *c, uint64_t attempt) {
 static double expected(const wc_core *core, const wc_comm *c) {
     double way = (double)way_of(core, c);
     double since = (double)(core->now - c->clock.before_at);
-    double number = (double)(count_of(c) - c->clock.before); /* one alone says nothing */
-    double usual = number > 1 ? number * way / (since > way ? since : way + 1) : 0;
-    double lately = (double)(count_of(c) - c->clock.begun);
+    double number = (double)(regular_of(c) - c->clock.before); /* few say nothing */
+    double usual = number >= ENOUGH ? number * way / (since > way ? since : way + 1) : 0;
+    double lately = (double)(regular_of(c) - c->clock.begun);
     return usual > lately ? usual : lately;
 }
 
@@ -206,8 +211,10 @@ void wc_clock_progress(wc_core *core) {
 
 /* Collectives that were expected don't come. */
 bool wc_clock_has_stopped(wc_core *core) {
-    int64_t limit = core->config.timeout_ns / 16;
+    int64_t limit = 1000000 + 2 * (int64_t)(core->clock_way / RARE),
+            most = core->config.timeout_ns / 16;
     bool stopped = false;
+    limit = limit < most ? limit : most;
     for (wc_comm *c = core->comms; c; c = c->next) {
         if (c->clock.seen != count_of(c)) {
             c->clock.seen = count_of(c);
@@ -222,9 +229,9 @@ bool wc_clock_has_stopped(wc_core *core) {
 void wc_clock_begin(wc_core *core) {
     core->events_before = core->events;
     for (wc_comm *c = core->comms; c; c = c->next)
-        c->clock = (wc_clock){.begun = count_of(c),
+        c->clock = (wc_clock){.begun = regular_of(c),
                               .begun_at = core->now,
-                              .before = count_of(c),
+                              .before = regular_of(c),
                               .before_at = core->now};
 }
 

@@ -22,7 +22,7 @@ typedef enum wc_direction { WC_IN, WC_OUT, WC_DIRECTIONS } wc_direction;
 /* Where the members of a communicator record, see clock.c. */
 typedef struct wc_clock {
     uint64_t attempt; /* to which the rest belongs */
-    uint64_t begun;   /* count of collectives when it began here */
+    uint64_t begun;   /* collectives that make no communicators, when it began here */
     int64_t begun_at; /* ns */
     uint64_t before;  /* the same of an attempt before, with some between */
     int64_t before_at;
@@ -43,6 +43,7 @@ typedef struct wc_comm {
     bool freed_by_peer;   /* another member has told so */
     bool outside;         /* has members outside the job: can't be part of a snapshot */
     uint64_t collectives; /* entered; the same as completed when none is outstanding */
+    uint64_t creations;   /* communicators made from it so far */
     wc_clock clock;
     struct wc_comm *next;
     struct wc_stream

@@ -124,7 +124,7 @@ static void note_errhandler(wc_mpi_comm *c) {
 /* Members make a communicator in the same order on its parent, so all of them get the same uid, and
  * get it again after a restart, without a message. */
 static wc_mpi_comm *made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
-    uint64_t ordinal = ++parent->creations;
+    uint64_t ordinal = ++parent->core.creations;
     if (comm == MPI_COMM_NULL)
         return NULL;
     int first = 0, world = 0;

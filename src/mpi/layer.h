@@ -49,8 +49,7 @@ typedef struct wc_mpi_comm {
     MPI_Group group;
     uint64_t parent_uid, ordinal;
     int64_t colour;
-    const char *how;    /* static */
-    uint64_t creations; /* communicators made from it so far */
+    const char *how; /* static */
     MPI_Request *marker_receives;
     size_t marker_count;
     size_t files;          /* that were opened on it, and are not closed */
