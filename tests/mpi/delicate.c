@@ -219,6 +219,12 @@ static void not_inside(int round) {
         MPI_Send(&data, 1, MPI_INT, 1, 2, MPI_COMM_WORLD);
 }
 
+#ifdef OPEN_MPI
+enum { MAY_REFUSE = 1 };
+#else
+enum { MAY_REFUSE = 0 }; /* MPICH 4.0 forgets an attribute whose function has said no */
+#endif
+
 /* What the application wants to be done with an attribute is done in MPI_Comm_free, and may refuse it. */
 static struct {
     int keyval, deleted;
@@ -243,7 +249,7 @@ static void attributes(int round) {
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     MPI_Comm_set_attr(comm, attribute.keyval, &attribute);
     MPI_Comm_dup(comm, &copy);
-    attribute.refuses = round % 3 == 0;
+    attribute.refuses = MAY_REFUSE && round % 3 == 0;
     if (attribute.refuses)
         CHECK(MPI_Comm_free(&comm) != MPI_SUCCESS);
     CHECK(comm != MPI_COMM_NULL);
@@ -263,9 +269,9 @@ static const test_case cases[] = {
     {"order", order, 600, 0, NULL},
     {"freed", freed, 300, 0, NULL},
     {"many_freed", many_freed, 60, 0, NULL},
-    {"attributes", attributes, 100, 0, NULL},
     {"held", held, 300, TEST_IMMEDIATE_ONLY, NULL},
     {"not_inside", not_inside, 10, TEST_IMMEDIATE_ONLY | TEST_ASKS_ITSELF, NULL},
+    {"attributes", attributes, 100, 0, NULL}, /* last: errors that return take longer ways */
 };
 
 int main(int argc, char **argv) {
