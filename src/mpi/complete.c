@@ -260,7 +260,7 @@ static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
 __attribute__((noinline)) static int waitall_at_hand(int n, MPI_Request requests[],
                                                      MPI_Status statuses[]) {
     int flag;
-    bool fast = L.immediate && L.way == WC_WAY_FAST && !L.careful;
+    bool fast = L.immediate && L.way == WC_WAY_FAST && !L.careful && !L.foreign_count;
     if (__builtin_expect(!fast || wc_layer_clock() >= L.next_tick, 0))
         return waitall_slow(n, requests, statuses);
     L.core.recordable = false;

@@ -335,7 +335,31 @@ static void looked_at(int round) {
     CHECK(flag && is_empty(&status));
 }
 
+/* ---- a collective among them ---- */
+
+/* As many requests as there are of messages, but one of them is a barrier's, and one of the messages' is left out. */
+static void with_barrier(int round) {
+    int got[2], number = round;
+    MPI_Request left_out, requests[3], last[2];
+    MPI_Status statuses[3];
+    if (round % 20 == 0) /* mostly nothing is under way */
+        test_ask();
+    MPI_Irecv(&got[0], 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &left_out);
+    MPI_Irecv(&got[1], 1, MPI_INT, test.peer, 2, MPI_COMM_WORLD, &requests[0]);
+    MPI_Isend(&number, 1, MPI_INT, test.peer, 2, MPI_COMM_WORLD, &requests[1]);
+    MPI_Ibarrier(MPI_COMM_WORLD, &requests[2]);
+    for (int flag = 0, i = 0; i < 50; i++) /* so that all is complete at the first look */
+        PMPI_Iprobe(MPI_ANY_SOURCE, 3, MPI_COMM_WORLD, &flag, statuses);
+    MPI_Waitall(3, requests, statuses);
+    CHECK_EQUAL(got[1], round);
+    MPI_Isend(&number, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &last[0]);
+    last[1] = left_out;
+    MPI_Waitall(2, last, statuses);
+    CHECK_EQUAL(got[0], round);
+}
+
 static const test_case cases[] = {
+    {"with_barrier", with_barrier, 1000, TEST_ASKS_ITSELF, NULL},
     {"family", family, 400, 0, family_end},
     {"request_freed", request_freed, 200, 0, NULL},
     {"cancelled", cancelled, 300, 0, NULL},
