@@ -33,19 +33,19 @@ static bool takes_part(const wc_comm *c) {
     return c->size > 1 && !c->outside;
 }
 
-/* ---- the tree of a communicator ---- */
-
-static int parent_of(const wc_comm *c) {
-    return c->rank > 0 ? (c->rank - 1) / WC_FANOUT : -1;
+/* Is its target one for this rank? */
+static bool counts_here(const wc_comm *c) {
+    return takes_part(c) && !c->freed;
 }
 
+/* ---- the tree of a communicator ---- */
+
 static int first_child(const wc_comm *c) {
-    return c->rank < (c->size - 1) / WC_FANOUT + 1 ? c->rank * WC_FANOUT + 1 : c->size;
+    return wc_tree_first_child(c->rank, c->size);
 }
 
 static int end_of_children(const wc_comm *c) {
-    int first = first_child(c);
-    return c->size - first < WC_FANOUT ? c->size : first + WC_FANOUT;
+    return wc_tree_end_of_children(c->rank, c->size);
 }
 
 static void tell(wc_core *core, const wc_comm *c, int peer, bool target, uint64_t value) {
@@ -64,8 +64,9 @@ static void set_target(wc_core *core, wc_comm *c, uint64_t value, int except) {
     c->clock.known = true;
     c->clock.target = value;
     core->clock_changed = true;
-    if (c->rank > 0 && parent_of(c) != except)
-        tell(core, c, parent_of(c), true, value);
+    int parent = wc_tree_parent(c->rank);
+    if (parent >= 0 && parent != except)
+        tell(core, c, parent, true, value);
     for (int child = first_child(c); child < end_of_children(c); child++)
         if (child != except)
             tell(core, c, child, true, value);
@@ -92,7 +93,7 @@ static size_t period_of(const wc_core *core) {
 }
 
 static bool is_missing(const wc_comm *c) {
-    return takes_part(c) && !c->freed && count_of(c) < c->clock.target;
+    return counts_here(c) && count_of(c) < c->clock.target;
 }
 
 static size_t missing(const wc_core *core) {
@@ -113,7 +114,7 @@ static bool look_ahead(wc_core *core) {
     for (size_t k = 0; k < FURTHEST && (lacking || !safe); k++) {
         size_t at = recent_of(core, period - 1 - k % period);
         wc_comm *c = core->recent[at].comm;
-        lacking -= takes_part(c) && !c->freed && count_of(c) + ++c->clock.ahead == c->clock.target;
+        lacking -= counts_here(c) && count_of(c) + ++c->clock.ahead == c->clock.target;
         safe = core->recent[at].safe;
     }
     return !lacking && safe;
@@ -150,8 +151,7 @@ static double expected(const wc_core *core, const wc_comm *c) {
  * record can be needed before another one then. */
 static const wc_comm *meeting_of_all(const wc_core *core) {
     const wc_comm *c = core->comms;
-    while (c && !(takes_part(c) && !c->freed && c->size == core->config.ranks &&
-                  expected(core, c) > RARE))
+    while (c && !(counts_here(c) && c->size == core->config.ranks && expected(core, c) > RARE))
         c = c->next;
     return c;
 }
@@ -162,20 +162,15 @@ static uint64_t to_come(const wc_core *core, const wc_comm *c) {
     return n > RARE ? (uint64_t)(2 * n) + 2 : 0;
 }
 
-static void decide(wc_core *core, wc_comm *c) {
-    uint64_t count = count_of(c);
-    set_target(core, c, (c->clock.most > count ? c->clock.most : count) + to_come(core, c), -1);
-}
-
 static void tell_count(wc_core *core, wc_comm *c) {
     if (c->clock.told || c->clock.children < end_of_children(c) - first_child(c))
         return;
     c->clock.told = true;
-    uint64_t count = count_of(c);
+    uint64_t count = count_of(c), most = c->clock.most > count ? c->clock.most : count;
     if (c->rank == 0)
-        decide(core, c);
+        set_target(core, c, most + to_come(core, c), -1);
     else
-        tell(core, c, parent_of(c), false, c->clock.most > count ? c->clock.most : count);
+        tell(core, c, wc_tree_parent(c->rank), false, most);
 }
 
 static void raise_targets(wc_core *core) {
@@ -183,14 +178,14 @@ static void raise_targets(wc_core *core) {
     core->clock_changed = false;
     for (wc_comm *c = core->comms; c; c = c->next) {
         uint64_t count = count_of(c) + (foreseen ? c->clock.ahead : 0);
-        if (takes_part(c) && !c->freed && count > c->clock.target)
+        if (counts_here(c) && count > c->clock.target)
             set_target(core, c, count, -1);
     }
 }
 
 static bool all_known(const wc_core *core) {
     for (const wc_comm *c = core->comms; c; c = c->next)
-        if (takes_part(c) && !c->freed && !(c->clock.attempt == core->attempt && c->clock.known))
+        if (counts_here(c) && !(c->clock.attempt == core->attempt && c->clock.known))
             return false;
     return true;
 }

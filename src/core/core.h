@@ -119,6 +119,20 @@ typedef struct wc_port {
 #define WC_FANOUT 32
 #endif
 
+/* The tree of ranks 0 to size - 1. */
+static inline int wc_tree_parent(int rank) { /* -1: none */
+    return rank > 0 ? (rank - 1) / WC_FANOUT : -1;
+}
+
+static inline int wc_tree_first_child(int rank, int size) {
+    return rank < (size - 1) / WC_FANOUT + 1 ? rank * WC_FANOUT + 1 : size;
+}
+
+static inline int wc_tree_end_of_children(int rank, int size) {
+    int first = wc_tree_first_child(rank, size);
+    return size - first < WC_FANOUT ? size : first + WC_FANOUT;
+}
+
 #define WC_RECENT 64
 
 /* A collective that was completed lately. */
@@ -235,10 +249,14 @@ static inline void wc_core_step(wc_core *core) {
     core->recent[(core->events - 1) % WC_RECENT].safe = true;
 }
 
+static inline void wc_core_event(wc_core *core, wc_comm *comm) {
+    core->recent[core->events++ % WC_RECENT] = (wc_event){.comm = comm};
+}
+
 /* A collective begins: one that blocks, or a nonblocking one. */
 static inline void wc_core_collective(wc_core *core, wc_comm *comm) {
     comm->collectives++;
-    core->recent[core->events++ % WC_RECENT] = (wc_event){.comm = comm};
+    wc_core_event(core, comm);
 }
 
 /* MPI has refused it: it was none. */
@@ -250,7 +268,7 @@ static inline void wc_core_no_collective(wc_core *core, wc_comm *comm) {
 /* The application lets go of a communicator. */
 static inline void wc_core_free_comm(wc_core *core, wc_comm *comm) {
     comm->freed = true;
-    core->recent[core->events++ % WC_RECENT] = (wc_event){.comm = comm};
+    wc_core_event(core, comm);
 }
 
 static inline bool wc_core_busy(const wc_core *core) {

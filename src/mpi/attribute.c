@@ -7,7 +7,7 @@
 
 /* ---- the reserved tag ---- */
 
-static void hide_tag(int keyval, void *value, int *found) {
+static void hide_tag(int keyval, void *value, const int *found) {
     static WC_PROCESS int tag_ub;
     if (keyval != MPI_TAG_UB || !*found || !L.tag_ub) /* 0: MPI_Init has not been called */
         return;
@@ -24,10 +24,7 @@ WC_EXPORT int MPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *fou
 
 WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found);
 WC_EXPORT int MPI_Attr_get(MPI_Comm comm, int keyval, void *value, int *found) {
-    int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
-    if (rc == MPI_SUCCESS)
-        hide_tag(keyval, value, found);
-    return rc;
+    return MPI_Comm_get_attr(comm, keyval, value, found);
 }
 
 /* ---- of communicators that are hidden ---- */

@@ -53,38 +53,24 @@ static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
         return started(comm, PMPI_##name arguments, request);                                      \
     }
 
-/* Nothing tells yet which collectives a persistent request has been. */
-#define PERSISTENT(name, parameters, arguments)                                                    \
+/* Makes what can't be part of a snapshot while it exists: `then` notes it. */
+#define MAKES(name, parameters, arguments, then)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
-        wc_forbid("MPI_" #name);                                                                   \
-        int rc = PMPI_##name arguments;                                                            \
+        bool slow = enter(comm);                                                                   \
+        int rc = leave(slow, comm, PMPI_##name arguments);                                         \
         if (rc == MPI_SUCCESS)                                                                     \
-            wc_persistent_add(*request);                                                           \
+            then;                                                                                  \
         return rc;                                                                                 \
     }
 
-/* Makes what can't be part of a snapshot while it exists. */
 #define OPENS(name, parameters, arguments)                                                         \
-    WC_EXPORT int MPI_##name parameters {                                                          \
-        bool slow = enter(comm);                                                                   \
-        int rc = leave(slow, comm, PMPI_##name arguments);                                         \
-        if (rc == MPI_SUCCESS)                                                                     \
-            wc_open(WC_OPEN_WINDOW, "MPI_" #name);                                                 \
-        return rc;                                                                                 \
-    }
+    MAKES(name, parameters, arguments, wc_open(WC_OPEN_WINDOW, "MPI_" #name))
 
-/* Makes a communicator with other processes. */
+/* A communicator with other processes. */
 #define CONNECTS(name, parameters, arguments)                                                      \
-    WC_EXPORT int MPI_##name parameters {                                                          \
-        bool slow = enter(comm);                                                                   \
-        int rc = leave(slow, comm, PMPI_##name arguments);                                         \
-        if (rc == MPI_SUCCESS)                                                                     \
-            wc_process_connected(*intercomm, "MPI_" #name);                                        \
-        return rc;                                                                                 \
-    }
+    MAKES(name, parameters, arguments, wc_process_connected(*intercomm, "MPI_" #name))
 
 WC_COUNTED_COLLECTIVE(COLLECTIVE)
 WC_COUNTED_COLLECTIVE_STARTS(NONBLOCKING)
-WC_AFTER_INIT(PERSISTENT)
 WC_WINDOW_OPENS(OPENS)
 WC_CONNECTED_CONNECTS(CONNECTS)

@@ -89,13 +89,13 @@ static void send_request(int to, uint64_t attempt) {
 
 void wc_control_spread(void *context, uint64_t attempt, int except) {
     (void)context;
-    int64_t rank = L.core.config.rank, first = rank * WC_FANOUT + 1;
-    int parent = rank > 0 ? (int)((rank - 1) / WC_FANOUT) : -1;
+    int rank = L.core.config.rank, ranks = L.core.config.ranks, parent = wc_tree_parent(rank);
+    int end = wc_tree_end_of_children(rank, ranks);
     if (parent >= 0 && parent != except)
         send_request(parent, attempt);
-    for (int64_t child = first; child < first + WC_FANOUT && child < L.core.config.ranks; child++)
+    for (int child = wc_tree_first_child(rank, ranks); child < end; child++)
         if (child != except)
-            send_request((int)child, attempt);
+            send_request(child, attempt);
 }
 
 /* ---- the collective clock ---- */

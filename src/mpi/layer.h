@@ -355,8 +355,8 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
 
 /* ---- persistent.c ---- */
 
-/* A persistent request that concerns MPI alone. */
-void wc_persistent_add(MPI_Request handle);
+/* A persistent request that concerns MPI alone has been made (MPI_SUCCESS). Returns rc. */
+int wc_persistent_made(int rc, const MPI_Request *request);
 /* The application has let go of the handle. False: it was none of these. */
 bool wc_persistent_forget(MPI_Request handle);
 bool wc_persistent_uses(MPI_Datatype type);

@@ -34,9 +34,10 @@ static void add(wc_persistent persistent) {
     all = p;
 }
 
-void wc_persistent_add(MPI_Request handle) {
-    if (L.way != WC_WAY_OFF)
-        add((wc_persistent){.handle = handle});
+int wc_persistent_made(int rc, const MPI_Request *request) {
+    if (rc == MPI_SUCCESS && L.way != WC_WAY_OFF)
+        add((wc_persistent){.handle = *request});
+    return rc;
 }
 
 bool wc_persistent_forget(MPI_Request handle) {
@@ -55,17 +56,12 @@ bool wc_persistent_uses(MPI_Datatype type) {
     return p;
 }
 
-static int made(int rc, const MPI_Request *request) {
-    if (rc == MPI_SUCCESS)
-        wc_persistent_add(*request);
-    return rc;
-}
-
 #define SEND_INIT(name)                                                                            \
     WC_EXPORT int MPI_##name(const void *buf, int count, MPI_Datatype type, int dest, int tag,     \
                              MPI_Comm comm, MPI_Request *request) {                                \
         wc_forbid("MPI_" #name);                                                                   \
-        return made(PMPI_##name(buf, count, type, dest, tag, comm, request), request);             \
+        return wc_persistent_made(PMPI_##name(buf, count, type, dest, tag, comm, request),         \
+                                  request);                                                        \
     }
 
 SEND_INIT(Send_init)
@@ -76,7 +72,7 @@ SEND_INIT(Bsend_init)
 WC_EXPORT int MPI_Rsend_init(const void *buf, int count, MPI_Datatype type, int dest, int tag,
                              MPI_Comm comm, MPI_Request *request) {
     wc_forbid("MPI_Rsend_init");
-    return made(PMPI_Send_init(buf, count, type, dest, tag, comm, request), request);
+    return wc_persistent_made(PMPI_Send_init(buf, count, type, dest, tag, comm, request), request);
 }
 
 WC_EXPORT int MPI_Recv_init(void *buf, int count, MPI_Datatype type, int source, int tag,

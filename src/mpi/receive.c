@@ -304,8 +304,7 @@ static int sendrecv_slow(BOTH_PARAMETERS) {
         return rc;
     if (!r) /* the status of a receive from PROC_NULL */
         return PMPI_Recv(recvbuf, recvcount, recvtype, MPI_PROC_NULL, recvtag, comm, status);
-    wait_ready(r);
-    rc = wc_request_finish(r, status);
+    rc = finish_waiting(r, status);
     return rc != MPI_SUCCESS ? rc : sent;
 }
 

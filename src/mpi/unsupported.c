@@ -7,52 +7,35 @@
 
 #include "wc_calls.h"
 
-/* The shapes of calls.list, as X(name, parameters, arguments). One that waits for other ranks inside
- * MPI: they may need the receives that were taken back. */
-#define WAITS(name, parameters, arguments)                                                         \
+/* The shapes of calls.list, as X(name, parameters, arguments). All but the last may wait for other ranks
+ * inside MPI: they may need the receives that were taken back. `before` and `then` are what else is to be
+ * done. */
+#define NATIVE(name, parameters, arguments, before, then)                                          \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        before;                                                                                    \
         bool slow = wc_native_enter();                                                             \
         int rc = PMPI_##name arguments;                                                            \
         wc_native_leave(slow);                                                                     \
+        then;                                                                                      \
         return rc;                                                                                 \
     }
+
+#define WAITS(name, parameters, arguments) NATIVE(name, parameters, arguments, , )
 
 #define WAITS_STARTS(name, parameters, arguments)                                                  \
-    WC_EXPORT int MPI_##name parameters {                                                          \
-        bool slow = wc_native_enter();                                                             \
-        int rc = PMPI_##name arguments;                                                            \
-        wc_native_leave(slow);                                                                     \
-        wc_foreign_started(rc, request);                                                           \
-        return rc;                                                                                 \
-    }
+    NATIVE(name, parameters, arguments, , wc_foreign_started(rc, request))
 
 #define FORBIDS(name, parameters, arguments)                                                       \
-    WC_EXPORT int MPI_##name parameters {                                                          \
-        wc_forbid("MPI_" #name);                                                                   \
-        bool slow = wc_native_enter();                                                             \
-        int rc = PMPI_##name arguments;                                                            \
-        wc_native_leave(slow);                                                                     \
-        return rc;                                                                                 \
-    }
+    NATIVE(name, parameters, arguments, wc_forbid("MPI_" #name), )
 
-/* The request is a persistent one. */
+#define CLOSES(name, parameters, arguments)                                                        \
+    NATIVE(name, parameters, arguments, , if (rc == MPI_SUCCESS) wc_close(WC_OPEN_WINDOW))
+
+/* The request is a persistent one. Nothing tells yet which messages or collectives it has been. */
 #define FORBIDS_PERSISTENT(name, parameters, arguments)                                            \
     WC_EXPORT int MPI_##name parameters {                                                          \
         wc_forbid("MPI_" #name);                                                                   \
-        int rc = PMPI_##name arguments;                                                            \
-        if (rc == MPI_SUCCESS)                                                                     \
-            wc_persistent_add(*request);                                                           \
-        return rc;                                                                                 \
-    }
-
-#define CLOSES(name, parameters, arguments)                                                        \
-    WC_EXPORT int MPI_##name parameters {                                                          \
-        bool slow = wc_native_enter();                                                             \
-        int rc = PMPI_##name arguments;                                                            \
-        wc_native_leave(slow);                                                                     \
-        if (rc == MPI_SUCCESS)                                                                     \
-            wc_close(WC_OPEN_WINDOW);                                                              \
-        return rc;                                                                                 \
+        return wc_persistent_made(PMPI_##name arguments, request);                                 \
     }
 
 WC_HANDLED_WAITS(WAITS)
@@ -62,6 +45,7 @@ WC_WINDOW_WAITS_STARTS(WAITS_STARTS)
 WC_WINDOW_CLOSES(CLOSES)
 WC_AFTER_WAITS(FORBIDS)
 WC_AFTER_PLAIN_STARTS(FORBIDS_PERSISTENT)
+WC_AFTER_INIT(FORBIDS_PERSISTENT)
 
 /* ---- messages of the application's own tag ----
  *
