@@ -7,6 +7,7 @@
  *   callback calls                    what the two callbacks may do, and what becomes of an attempt and a restart when they fail
  *   callback load_fails               from a snapshot of `calls`: its load callback says no on one rank
  */
+#include "attempt.h"
 #include "job.h"
 
 #include <wavecut.h>
@@ -102,20 +103,6 @@ static void work(void) {
         insert(in[i] % 1000000);
 }
 
-static void wait_for_snapshot(void) {
-    wavecut_info before, now;
-    wavecut_status_get(&before);
-    for (int over = 0; !over;) {
-        wavecut_safepoint();
-        wavecut_status_get(&now);
-        over = now.committed > before.committed;
-        if (rank == 0 && !over && !now.in_progress)
-            wavecut_request();
-        job_pause(0.2);
-        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    }
-}
-
 static uint64_t *collected;
 
 static void collect(const void *node, VISIT visit, int depth) {
@@ -137,7 +124,7 @@ static bool run(char **argv, int argc) {
     for (; step < steps; step++) {
         wavecut_safepoint();
         if (every && step % every == every / 2)
-            wait_for_snapshot();
+            restart_attempt(NULL);
         work();
     }
     uint64_t *keys = collected = job_allocate(nodes + 1, sizeof *keys);
@@ -191,20 +178,8 @@ static int load_plan(void *user, const void *bytes, size_t count) {
     return ((const plan *)user)->code;
 }
 
-/* Until the last attempt has come to this end. */
 static void attempt(const char *words) {
-    wavecut_info before, now;
-    wavecut_status_get(&before);
-    for (int over = 0; !over;) {
-        wavecut_safepoint();
-        wavecut_status_get(&now);
-        over = words ? strstr(now.last_reason, words) != NULL : now.committed > before.committed;
-        if (rank == 0 && !now.in_progress)
-            wavecut_request();
-        job_pause(0.2);
-        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    }
-    expect(!words || now.committed == before.committed, "no snapshot of an attempt that is void");
+    expect(restart_attempt(words) == !words, "no snapshot of an attempt that is void");
 }
 
 static bool calls(void) {

@@ -8,6 +8,7 @@
  *   early calls                               what can't be protected, and why an attempt is void then
  *   early again                               from a snapshot of `calls`: what wavecut_restore refuses
  */
+#include "attempt.h"
 #include "job.h"
 
 #include <wavecut.h>
@@ -172,22 +173,10 @@ static void expect(bool well, const char *what) {
     wrong += !well;
 }
 
-/* Until an attempt has come to this end; no message moves meanwhile. */
 static void attempt(const char *words) {
-    wavecut_info before, now;
-    wavecut_status_get(&before);
-    for (int over = 0; !over;) {
-        wavecut_safepoint();
-        wavecut_status_get(&now);
-        over = words ? strstr(now.last_reason, words) != NULL : now.committed > before.committed;
-        over = over || now.committed > before.committed;
-        if (rank == 0 && !over && !now.in_progress)
-            wavecut_request();
-        job_pause(0.2);
-        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    }
+    bool committed = restart_attempt(words);
     if (words)
-        expect(now.committed == before.committed, words);
+        expect(!committed, words);
 }
 
 static int inside[4], outside;

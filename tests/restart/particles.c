@@ -6,6 +6,7 @@
  *   particles STEPS OUT [EVERY]     OUT: file for all particles at the end, sorted by id on each rank, whatever the order of
  *                                   arrival; EVERY: so many steps it waits for a snapshot
  */
+#include "attempt.h"
 #include "job.h"
 
 #include <wavecut.h>
@@ -117,21 +118,6 @@ static void save(const char *path) {
     free(all);
 }
 
-/* The state is the same at each of these safe points, and so are the messages on their way. */
-static void wait_for_snapshot(void) {
-    wavecut_info before, now;
-    wavecut_status_get(&before);
-    for (int over = 0; !over;) {
-        wavecut_safepoint();
-        wavecut_status_get(&now);
-        over = now.committed > before.committed;
-        if (rank == 0 && !over && !now.in_progress)
-            wavecut_request();
-        job_pause(0.2);
-        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    }
-}
-
 /* Makes room for what the snapshot holds, or the particles of the beginning. */
 static bool start(void) {
     size_t stored;
@@ -170,7 +156,7 @@ int main(int argc, char **argv) {
     for (; step < steps; step++) {
         wavecut_safepoint();
         if (every && step % every == every / 2)
-            wait_for_snapshot();
+            restart_attempt(NULL);
         if (step > 0) {
             receive_from(LEFT);
             receive_from(RIGHT);
