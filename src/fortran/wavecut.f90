@@ -9,7 +9,8 @@
 !       status = wavecut_protect("u", c_loc(u), size(u, kind=c_size_t), MPI_DOUBLE_PRECISION)
 ! - Shapes and offsets of global arrays are in Fortran's order: in the file, and in C and Python, the axes are the other way round.
 !   An offset counts from 0.
-! - wavecut_protect_requests is not here yet.
+! - Requests are protected as the program has them, integers or type(MPI_Request):
+!       status = wavecut_protect_requests("halo", c_loc(requests), size(requests))
 module wavecut
     use, intrinsic :: iso_c_binding ! the program gets c_loc and c_size_t with it
     implicit none
@@ -96,6 +97,14 @@ module wavecut
             character(len=*), intent(in) :: name
             type(c_funptr), value :: save, load
             type(c_ptr), value :: user
+        end function
+
+        ! requests: c_loc of an array that has the attributes target and asynchronous.
+        integer(c_int) function wavecut_protect_requests(name, requests, count)
+            import :: c_int, c_ptr
+            character(len=*), intent(in) :: name
+            type(c_ptr), value :: requests
+            integer(c_int), value :: count
         end function
 
         integer(c_int) function wavecut_unprotect(name)

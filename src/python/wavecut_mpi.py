@@ -9,6 +9,7 @@ preloaded, since it must stand before MPI:
 What fails raises Error with the library's own text.
 """
 import ctypes
+import traceback
 
 import numpy as np
 from mpi4py import MPI
@@ -39,7 +40,8 @@ _TYPES = {
     "f4": MPI.FLOAT, "f8": MPI.DOUBLE, np.dtype(np.longdouble).str[1:]: MPI.LONG_DOUBLE,
     "c8": MPI.C_FLOAT_COMPLEX, "c16": MPI.C_DOUBLE_COMPLEX, np.dtype(np.clongdouble).str[1:]: MPI.C_LONG_DOUBLE_COMPLEX,
 }
-_protected = {}  # keeps the arrays alive; the library may use them until they are unprotected or replaced
+_protected = {}  # keeps alive what the library may use until it is unprotected or replaced
+_requests = {}  # by name: a list of requests, and the handles in it where the library looks for them
 
 
 class Error(RuntimeError):
@@ -92,7 +94,7 @@ def protect(name, array):
     only what is changed in place is saved: protect it again if another one takes its place."""
     address, datatype = _memory(name, array)
     _check(_library.wavecut_protect(_name(name), address, ctypes.c_size_t(array.size), datatype))
-    _protected[name] = array
+    _keep(name, array)
 
 
 def protect_array(name, array, shape, offset):
@@ -104,13 +106,81 @@ def protect_array(name, array, shape, offset):
     sizes = ctypes.c_size_t * array.ndim
     _check(_library.wavecut_protect_array(_name(name), address, datatype, ctypes.c_int(array.ndim), sizes(*shape),
                                           sizes(*array.shape), sizes(*offset)))
-    _protected[name] = array
+    _keep(name, array)
+
+
+_Save = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_Load = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+def _told(function, *arguments):
+    """Calls it for the library, which takes no exception: that is told on standard error. 0, or what went wrong."""
+    try:
+        function(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def protect_callback(name, save, load):
+    """Protects what is no array: save() returns it as an object of bytes (pickle.dumps makes one, or an array), load(bytes) makes it
+    again. An exception in save voids the attempt, one in load fails restore(); both are told on standard error. Neither calls MPI or
+    a function of this module."""
+    def write(sink):
+        data = np.frombuffer(save(), np.uint8)
+        _library.wavecut_write(ctypes.c_void_p(sink), ctypes.c_void_p(data.ctypes.data), ctypes.c_size_t(data.size))  # the attempt knows
+
+    def read(address, count):
+        load(bytes((ctypes.c_char * count).from_address(address)))
+
+    callbacks = (_Save(lambda user, sink: _told(write, sink)), _Load(lambda user, address, count: _told(read, address, count)))
+    _check(_library.wavecut_protect_callback(_name(name), *callbacks, None))
+    _keep(name, callbacks)
+
+
+def protect_requests(name, requests):
+    """Protects a list of MPI.Request: what is outstanding in it at each safe point, whichever objects it holds by then. Its length stays.
+    Receives are those into protected arrays (comm.Irecv, not comm.irecv). restore() puts those into the list that are outstanding
+    again; before it all are MPI.REQUEST_NULL."""
+    if not isinstance(requests, list):
+        raise TypeError(f'"{name}": requests are protected in a list, not in a {type(requests).__name__}')
+    handles = (_Handle * len(requests))()
+    _check(_library.wavecut_protect_requests(_name(name), handles, ctypes.c_int(len(handles))))
+    _keep(name, handles)
+    _requests[name] = requests, handles
+
+
+def _show_requests():
+    """The library sees those of now."""
+    for name, (requests, handles) in _requests.items():
+        if len(requests) != len(handles):
+            raise ValueError(f'"{name}": {len(requests)} requests are in the list, of which {len(handles)} are protected')
+        for k, request in enumerate(requests):
+            if not isinstance(request, MPI.Request):
+                raise TypeError(f'"{name}": number {k} of the list is no request, but {type(request).__name__}')
+            handles[k] = _handle(request)
+
+
+def _take_requests():
+    """The program sees those that the library has begun."""
+    for requests, handles in _requests.values():
+        for k, handle in enumerate(handles):
+            if handle != _handle(requests[k]).value:
+                requests[k] = MPI.Request()  # what is there may be MPI.REQUEST_NULL itself
+                _handle(requests[k]).value = handle
+
+
+def _keep(name, thing):
+    _protected[name] = thing
+    _requests.pop(name, None)
 
 
 def unprotect(name):
     """Ends the protection of `name`."""
     _check(_library.wavecut_unprotect(_name(name)))
     del _protected[name]
+    _requests.pop(name, None)
 
 
 def stored(name):
@@ -128,12 +198,15 @@ def stored(name):
 def restore():
     """Begins the run. True: this is a restart, and the protected arrays are filled."""
     restarted = ctypes.c_int()
+    _show_requests()
     _check(_library.wavecut_restore(ctypes.byref(restarted)))
+    _take_requests()
     return bool(restarted.value)
 
 
 def safepoint():
-    """The protected arrays describe this rank fully."""
+    """What is protected describes this rank fully."""
+    _show_requests()
     _check(_library.wavecut_safepoint())
 
 

@@ -18,6 +18,9 @@ wavecut_status wc_fail(wc_error error);
 /* ERR_ORDER: `call` `when`. */
 wavecut_status wc_out_of_order(const char *call, const char *when);
 
+/* wavecut_protect_requests; `fortran`: the requests are handles of Fortran. */
+wavecut_status wc_protect_requests(const char *name, void *requests, int count, bool fortran);
+
 bool wc_is_running(void); /* between wavecut_init and wavecut_finalize, and not in a callback */
 
 #endif

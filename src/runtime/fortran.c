@@ -2,6 +2,7 @@
 /* What src/fortran/wavecut.f90 declares and C can't be called for as it is: calls with strings, whose
  * lengths stand behind all parameters, and with MPI's handles, which are integers. */
 #include "../mpi/layer.h"
+#include "api.h"
 
 #include <wavecut.h>
 
@@ -43,6 +44,7 @@ int wavecut_protect_array_(const char *text, void *address, MPI_Fint type, int n
                            size_t length);
 int wavecut_protect_callback_(const char *text, wavecut_save_function *save,
                               wavecut_load_function *load, void *user, size_t length);
+int wavecut_protect_requests_(const char *text, void *requests, int count, size_t length);
 int wavecut_unprotect_(const char *text, size_t length);
 int wavecut_stored_(const char *text, size_t *count, MPI_Fint *type, size_t length);
 
@@ -91,6 +93,12 @@ WC_EXPORT int wavecut_protect_callback_(const char *text, wavecut_save_function 
                                         wavecut_load_function *load, void *user, size_t length) {
     name n = name_of(text, length);
     return (int)wavecut_protect_callback(n.text, save, load, user);
+}
+
+WC_EXPORT int wavecut_protect_requests_(const char *text, void *requests, int count,
+                                        size_t length) {
+    name n = name_of(text, length);
+    return (int)wc_protect_requests(n.text, requests, count, true);
 }
 
 WC_EXPORT int wavecut_unprotect_(const char *text, size_t length) {

@@ -116,20 +116,25 @@ WC_EXPORT wavecut_status wavecut_protect_callback(const char *name, wavecut_save
     return put_region(&region, name, &error);
 }
 
-WC_EXPORT wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[],
-                                                  int count) {
+wavecut_status wc_protect_requests(const char *name, void *requests, int count, bool fortran) {
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect_requests",
                                "belongs between wavecut_init and wavecut_finalize");
     wc_region region = {.count = count > 0 ? (uint64_t)count : 0,
                         .type = WC_TYPE_REQUEST,
                         .save = wc_requests_save,
-                        .user = requests};
+                        .user = requests,
+                        .fortran = fortran};
     wc_error error = {WC_OK, ""};
     if (count < 0 || (count && !requests))
         wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": there are no %d requests at %p",
-                     name ? name : "", count, (void *)requests);
+                     name ? name : "", count, requests);
     return put_region(&region, name, &error);
+}
+
+WC_EXPORT wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[],
+                                                  int count) {
+    return wc_protect_requests(name, requests, count, false);
 }
 
 WC_EXPORT wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count) {

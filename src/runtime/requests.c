@@ -8,15 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A protected array has handles of C or of Fortran. */
+
+static MPI_Request request_at(const wc_region *region, uint64_t k) {
+    if (region->fortran)
+        return MPI_Request_f2c(((const MPI_Fint *)region->user)[k]);
+    return ((const MPI_Request *)region->user)[k];
+}
+
+static void set_request_at(const wc_region *region, uint64_t k, MPI_Request request) {
+    if (region->fortran)
+        ((MPI_Fint *)region->user)[k] = MPI_Request_c2f(request);
+    else
+        ((MPI_Request *)region->user)[k] = request;
+}
+
 uint64_t wc_requests_keep(void) {
     uint64_t others = 0;
     for (size_t i = 0; i < R.regions.count; i++) {
         const wc_region *region = &R.regions.at[i];
-        const MPI_Request *requests = region->user;
         for (uint64_t k = 0; region->type == WC_TYPE_REQUEST && k < region->count; k++) {
-            wc_request *r = requests[k] == MPI_REQUEST_NULL ? NULL : wc_request_find(requests[k]);
+            MPI_Request request = request_at(region, k);
+            wc_request *r = request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
             /* The same receive in two places is not what it seems: it counts, and does not fit. */
-            others += requests[k] != MPI_REQUEST_NULL && (!r || r->kept);
+            others += request != MPI_REQUEST_NULL && (!r || r->kept);
             if (r)
                 r->kept = true;
         }
@@ -93,14 +108,15 @@ static const char *describe_other(MPI_Request request, wc_request_row *row) {
 }
 
 int wc_requests_save(void *user, wavecut_sink *sink) {
-    const MPI_Request *requests = user;
+    (void)user;
     for (uint64_t k = 0; k < sink->copy->count; k++) {
+        MPI_Request request = request_at(sink->copy, k);
         wc_request_row row = {.state = "none"};
         wc_request *r = NULL;
         const char *problem = NULL;
-        if (requests[k] != MPI_REQUEST_NULL) {
-            r = wc_request_find(requests[k]);
-            problem = r ? describe(r, &row) : describe_other(requests[k], &row);
+        if (request != MPI_REQUEST_NULL) {
+            r = wc_request_find(request);
+            problem = r ? describe(r, &row) : describe_other(request, &row);
         }
         if (problem)
             wc_error_set(&sink->error, WC_ERR_CALLBACK, "request %llu of \"%s\": %s",
@@ -147,11 +163,10 @@ static wc_status check_receive(const wc_request_row *row, wc_error *error) {
 
 wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
     const wc_request_row *rows = copy->address;
-    const MPI_Request *requests = copy->user;
     wc_status status = WC_OK;
     for (uint64_t k = 0; k < copy->count && status == WC_OK; k++) {
         wc_error why;
-        if (requests[k] != MPI_REQUEST_NULL)
+        if (request_at(copy, k) != MPI_REQUEST_NULL)
             status = wc_error_set(&why, WC_ERR_ORDER,
                                   "it is not MPI_REQUEST_NULL: begin receives after "
                                   "wavecut_restore, and only if it was no restart");
@@ -170,7 +185,8 @@ wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
 
 typedef struct wc_posting {
     const wc_request_row *row;
-    MPI_Request *request;
+    const wc_region *copy; /* that has the row */
+    uint64_t k;            /* its number in it */
 } wc_posting;
 
 static int by_order(const void *a, const void *b) {
@@ -185,11 +201,13 @@ static void post(const wc_posting *p) {
     MPI_Datatype type;
     bool made;
     wc_request *r;
+    MPI_Request request = MPI_REQUEST_NULL;
     wc_datatype_make(row->type, &type, &made);
     wc_receive_start(&r, buffer, (int)row->count, type,
                      row->source == WC_ANY ? MPI_ANY_SOURCE : row->source,
                      row->tag == WC_ANY ? MPI_ANY_TAG : row->tag, wc_comm_by_uid(row->comm)->handle,
-                     WC_HANDLE_NEW, p->request);
+                     WC_HANDLE_NEW, &request);
+    set_request_at(p->copy, p->k, request);
     if (made)
         wc_type_free(&type);
 }
@@ -207,7 +225,7 @@ void wc_requests_post(void) {
         postings = wc_core_grow(postings, (n + copy->count + 1) * sizeof *postings);
         for (uint64_t k = 0; k < copy->count; k++)
             if (is_receive(&rows[k]))
-                postings[n++] = (wc_posting){&rows[k], (MPI_Request *)copy->user + k};
+                postings[n++] = (wc_posting){&rows[k], copy, k};
     }
     if (n)
         qsort(postings, n, sizeof *postings, by_order);

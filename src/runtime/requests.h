@@ -11,7 +11,7 @@
 /* The hook of the layer: marks the receives that are protected, returns how many other requests are. */
 uint64_t wc_requests_keep(void);
 
-/* The save callback of a region of requests; `user` is the first of them. */
+/* The save callback of a region of requests; the copy that is saved knows where they are. */
 int wc_requests_save(void *user, wavecut_sink *sink);
 
 /* Can what the staged `copy` of such a region says be made again here? Changes nothing. Errors: MISMATCH,

@@ -23,6 +23,7 @@ typedef struct wc_region {
     int (*save)(void *user, struct wavecut_sink *sink);
     int (*load)(void *user, const void *bytes, size_t count);
     void *user;
+    bool fortran; /* requests at `user` are handles of Fortran */
 } wc_region;
 
 typedef struct wc_regions {

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import h5py
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT_S = 120  # of one run: then it hangs
@@ -136,6 +139,34 @@ def run(*arguments, **settings):
     code = job.wait()
     expect(code < 128 and "Segmentation" not in job.output(), f"a crash ({code}):\n{job.output()[-3000:]}")
     return code, job.output()
+
+
+def killed(build, work, program, options, ranks, kills):
+    """A job that takes snapshots is killed and restarted so often, and ends as the undisturbed one, bit for bit. Returns the paths of
+    its snapshots. options(steps, out): those of the program, which protects its `step`, and writes its end to the file `out`."""
+    reference, out, directory = f"{work}/reference", f"{work}/out", f"{work}/ckpt"
+
+    def start(steps, out, **settings):
+        return Job(build, work, program, [str(o) for o in options(steps, out)], ranks, LOG="info", **settings)
+
+    def whole(*arguments, **settings):
+        job = start(*arguments, **settings)
+        code = job.wait()
+        expect(code == 0, f"failed ({code}):\n{job.output()[-3000:]}")
+        return job.output()
+
+    for kill in range(kills):
+        job = start(100000000, out, INTERVAL=0.02, KEEP=0, RESTART="auto" if kill else "never")
+        job.wait_for_snapshots(len(snapshots(directory)) + random.randint(1, 4))
+        job.end()
+        expect(kill == 0 or restarted_from(job.output()), f"no restart:\n{job.output()[-3000:]}")
+    paths = snapshots(directory)
+    with h5py.File(paths[-1]) as f:
+        steps = int(max(f["state/step"])) + 100
+    output = whole(steps, out)
+    whole(steps, reference, RESTART="never")
+    expect(restarted_from(output) and same(reference, out), f"another result after restarts:\n{output[-3000:]}")
+    return paths
 
 
 def snapshots(directory):

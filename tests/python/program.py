@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Protects arrays that nothing else refers to, asks for one snapshot when it starts afresh, and compares what comes back."""
+"""program.py [fail_to_load]: protects arrays and callbacks that nothing else refers to, asks for one snapshot when it starts afresh,
+and compares what comes back. The first attempts are void, since a save() fails."""
 import gc
 import os
+import sys
 import time
 
 import mpi4py
@@ -31,6 +33,32 @@ def protect_all(table):
     assert len(rest) == 200
 
 
+# What save() may return, by name; and what it may not.
+SAVED = {"bytes": b"abc\0d", "empty": b"", "bytearray": bytearray(b"xy"), "complex": np.arange(6, dtype=complex).reshape(2, 3),
+         "no_elements": np.zeros((0, 3)), "view": memoryview(b"0123456789")[2:7], "large": bytes(range(256)) * 50000}
+UNSAVED = ["text", None, np.arange(6)[::2]]
+loaded = {}
+
+
+def protect_callbacks():
+    def fail_first():
+        return UNSAVED.pop() if UNSAVED else b"%d" % RANK
+
+    def load(saved):
+        assert sys.argv[1:] != ["fail_to_load"], "as it was told"
+        loaded["failed"] = saved
+    for name, value in SAVED.items():
+        wavecut.protect_callback(name, lambda value=value: value, lambda saved, name=name: loaded.update({name: saved}))
+    wavecut.protect_callback("failed", fail_first, load)
+    gc.collect()
+
+
+def check_loaded():
+    for name, value in SAVED.items():
+        assert loaded[name] == np.frombuffer(value, np.uint8).tobytes(), (name, loaded[name])
+    assert loaded["failed"] == b"%d" % RANK and len(loaded) == len(SAVED) + 1
+
+
 def until_snapshot(name):
     """Steps until the snapshot is there, for all ranks alike."""
     wavecut.request()
@@ -45,6 +73,7 @@ def main():
     table = np.arange(6.0).reshape(2, 3) + 6 * RANK
     expected = table.copy()
     protect_all(table)
+    protect_callbacks()
     if wavecut.stored("table"):
         table[...] = -1
     if wavecut.restore():
@@ -52,6 +81,7 @@ def main():
             # The only reference to it is the module's.
             assert np.array_equal(wavecut._protected[name], arrays.make(name, RANK)), name
         assert np.array_equal(table, expected), table
+        check_loaded()
     else:
         until_snapshot(os.path.join(os.environ["WAVECUT_DIR"], "wavecut-000001.h5"))
     wavecut.finalize()

@@ -4,6 +4,7 @@ import mpi4py
 import numpy as np
 
 mpi4py.rc.thread_level = "serialized"
+from mpi4py import MPI
 import wavecut_mpi as wavecut
 
 
@@ -50,9 +51,24 @@ refused(ValueError, "the offset 2", wavecut.protect_array, "v", np.zeros(3), (3,
 refused(ValueError, "has 0 dimensions", wavecut.protect_array, "v", np.zeros(()), (), ())
 refused(wavecut.Error, "outside the global array", wavecut.protect_array, "v", np.zeros(3), (4,), (-1,))
 assert "v" not in wavecut._protected
+refused(TypeError, "in a list, not in a tuple", wavecut.protect_requests, "r", (MPI.REQUEST_NULL,))
+refused(wavecut.Error, "is no name", wavecut.protect_requests, "no blanks", [])
+refused(wavecut.Error, "is no name", wavecut.protect_callback, "no blanks", bytes, bytes)
+assert "r" not in wavecut._requests and "no blanks" not in wavecut._protected
 refused(wavecut.Error, "v", wavecut.unprotect, "v")
 refused(wavecut.Error, "WAVECUT_ALIGNED or WAVECUT_IMMEDIATE", wavecut.cut, 7)
 refused(wavecut.Error, "belongs between wavecut_restore", wavecut.safepoint)
+requests = [MPI.REQUEST_NULL]
+wavecut.protect_requests("r", requests)
 assert not wavecut.restore()
+requests.append(MPI.REQUEST_NULL)
+refused(ValueError, "2 requests are in the list, of which 1 are protected", wavecut.safepoint)
+requests[:] = [None]
+refused(TypeError, "number 0 of the list is no request, but NoneType", wavecut.safepoint)
+wavecut.protect("r", np.zeros(1))
+wavecut.safepoint()
+wavecut.protect_requests("r", requests)
+wavecut.unprotect("r")
+wavecut.safepoint()
 wavecut.finalize()
 refused(wavecut.Error, "one run per process", wavecut.init)
