@@ -362,7 +362,8 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     if (rc != MPI_SUCCESS) /* the application's own function has said no */
         return rc;
     wc_core_free_comm(&L.core, &c->core);
-    L.last_comm = L.fast_comm = WC_NO_COMM;
+    L.last_comm = WC_NO_COMM;
+    wc_comm_no_fast();
     *comm = MPI_COMM_NULL;
     if (L.immediate) {
         L.freed_comms++;

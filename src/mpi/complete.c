@@ -249,8 +249,9 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
 static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
     if (L.completed + (unsigned)n != L.started)
         return false;
-    const MPI_Request null = MPI_REQUEST_NULL, *end = requests + n;
-    for (long i = -n; i; i++)
+    const long active = (unsigned)n;
+    const MPI_Request null = MPI_REQUEST_NULL, *end = requests + active;
+    for (long i = -active; i; i++)
         if (__builtin_expect(end[i] == null, 0))
             return false;
     return true;

@@ -42,7 +42,7 @@ static wc_hushed hush(bool waits) {
     wc_hushed before = {L.way, slow};
     L.way = WC_WAY_OFF;
     L.waits_natively = false;
-    L.fast_comm = WC_NO_COMM;
+    wc_comm_no_fast();
     return before;
 }
 

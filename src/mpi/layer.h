@@ -127,6 +127,8 @@ typedef struct wc_layer {
     bool waits_natively;    /* on the FAST way of an aligned program whose errors are fatal */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
+    wc_mpi_comm *recv_comm; /* `fast_comm` of aligned programs: their receives block in MPI */
+    wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
     wc_request **table;     /* receives by handle: open addressing */
     size_t table_mask, table_count;
     uint64_t started, completed; /* requests that are not in the table, and no foreign ones */
@@ -158,7 +160,8 @@ typedef struct wc_layer {
     MPI_Group job_group;
 } wc_layer;
 
-extern WC_PROCESS wc_layer wc_layer_state;
+/* Hidden: the calls of the FAST way find it without the table of addresses. */
+extern WC_PROCESS __attribute__((visibility("hidden"))) wc_layer wc_layer_state;
 extern const wc_mpi_comm wc_no_comm;
 #define WC_NO_COMM ((wc_mpi_comm *)&wc_no_comm) /* where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
@@ -262,18 +265,24 @@ static inline bool wc_comm_refuses_send(const wc_mpi_comm *c, int count, MPI_Dat
     return peer < 0 || tag < 0 || wc_comm_refuses(c, count, type, peer, tag);
 }
 
-/* Chooses L.fast_comm. */
+/* Chooses L.fast_comm, L.recv_comm and L.test_comm. */
 static inline void wc_comm_choose_fast(void) {
     bool fast = L.way == WC_WAY_FAST && !L.last_comm->careful;
     L.fast_comm = fast ? L.last_comm : WC_NO_COMM;
+    L.recv_comm = L.immediate ? WC_NO_COMM : L.fast_comm;
+    L.test_comm = L.immediate ? L.fast_comm : WC_NO_COMM;
 }
 
-/* The stream of a call on the FAST way, if it was used before. NULL: take the long way. Errors are fatal
- * there, so nothing has to be done after MPI's own call. */
-static inline wc_stream *wc_fast_stream(wc_direction direction, MPI_Comm comm, int peer, int tag) {
-    wc_mpi_comm *c = L.fast_comm;
-    bool same = __builtin_expect(c->handle == comm, 1);
-    return same ? wc_stream_look(&c->core, direction, peer, tag) : NULL;
+static inline void wc_comm_no_fast(void) {
+    L.fast_comm = L.recv_comm = L.test_comm = WC_NO_COMM;
+}
+
+/* The stream of a call on the FAST way, if it was used before; `fast` is L.fast_comm or L.recv_comm.
+ * NULL: take the long way. Errors are fatal there, so nothing has to be done after MPI's own call. */
+static inline wc_stream *wc_fast_stream(wc_mpi_comm *fast, wc_direction direction, MPI_Comm comm,
+                                        int peer, int tag) {
+    bool same = __builtin_expect(fast->handle == comm, 1);
+    return same ? wc_stream_look(&fast->core, direction, peer, tag) : NULL;
 }
 
 static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {

@@ -15,6 +15,8 @@ const wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 WC_PROCESS wc_layer wc_layer_state = {.way = WC_WAY_OFF,
                                       .last_comm = WC_NO_COMM,
                                       .fast_comm = WC_NO_COMM,
+                                      .recv_comm = WC_NO_COMM,
+                                      .test_comm = WC_NO_COMM,
                                       .posted_next = wc_layer_state.posted,
                                       .posted_end = wc_layer_state.posted + WC_POSTED};
 
@@ -218,7 +220,7 @@ WC_EXPORT int MPI_Finalize(void) {
     if (L.way != WC_WAY_OFF) {
         L.way = WC_WAY_OFF;
         L.waits_natively = false;
-        L.fast_comm = WC_NO_COMM;
+        wc_comm_no_fast();
         wc_comm_free_all();
         PMPI_Comm_free(&L.self);
         wc_core_free(&L.core);

@@ -106,15 +106,24 @@ static int receive_unknown(RECEIVE_PARAMETERS, MPI_Status *status) {
     return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
 }
 
+/* What a blocking receive was called with. */
+typedef struct receive_call {
+    void *buffer;
+    MPI_Datatype type;
+    MPI_Comm comm;
+    MPI_Status *status;
+    int count, source, tag;
+} receive_call;
+
 /* One that MPI has, and whose message is not there yet: from now on it is looked after. */
-static __attribute__((noinline)) int wait_for(MPI_Request inner, RECEIVE_PARAMETERS,
-                                              MPI_Status *status) {
-    wc_request *r = describe(RECEIVE_ARGUMENTS, WC_HANDLE_NONE);
+static __attribute__((noinline)) int wait_for(MPI_Request inner, const receive_call *call) {
+    wc_request *r = describe(call->buffer, call->count, call->type, call->source, call->tag,
+                             call->comm, WC_HANDLE_NONE);
     r->inner = inner;
     wc_core_posted(&L.core, &r->recv);
     L.inside = r;
     wc_layer_update();
-    return finish_waiting(r, status);
+    return finish_waiting(r, call->status);
 }
 
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
@@ -130,26 +139,34 @@ static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status
     return wc_receive_wait(RECEIVE_ARGUMENTS, status);
 }
 
-/* In an immediate program, while nothing is under way: often the message is at hand. */
+/* In an immediate program, while nothing is under way: often the message is at hand. What it was called
+ * with is put aside for the case that it is not: in memory, since registers would have to be saved. */
 static __attribute__((noinline)) int receive_at_hand(RECEIVE_PARAMETERS, MPI_Status *status) {
+    receive_call call = {buf, type, comm, status, count, source, tag};
     MPI_Status own, *got = status == MPI_STATUS_IGNORE ? &own : status;
     MPI_Request inner;
     int flag;
-    bool fast = L.immediate && L.fast_comm->handle == comm && source != MPI_PROC_NULL;
-    if (__builtin_expect(!fast || wc_layer_clock() >= L.next_tick, 0))
+    bool fast = L.test_comm->handle == comm && wc_layer_clock() < L.next_tick;
+    if (__builtin_expect(!fast, 0))
         return receive_slow(RECEIVE_ARGUMENTS, status);
+    __asm__ volatile("" : : "m"(call));
     PMPI_Irecv(RECEIVE_ARGUMENTS, &inner); /* errors are fatal on the fast way */
-    int rc = PMPI_Test(&inner, &flag, got);
+    PMPI_Test(&inner, &flag, got);
     if (__builtin_expect(!flag, 0))
-        return wait_for(inner, RECEIVE_ARGUMENTS, status);
+        return wait_for(inner, &call);
     L.core.recordable = false;
-    wc_core_in(&L.core, &L.fast_comm->core, got->MPI_SOURCE, got->MPI_TAG)->handed++;
-    return rc;
+    wc_stream *s = wc_stream_look(&L.test_comm->core, WC_IN, got->MPI_SOURCE, got->MPI_TAG);
+    if (__builtin_expect(!s && got->MPI_SOURCE == MPI_PROC_NULL, 0))
+        return MPI_SUCCESS;
+    if (__builtin_expect(!s, 0))
+        s = wc_core_in(&L.core, &L.test_comm->core, got->MPI_SOURCE, got->MPI_TAG);
+    s->handed++;
+    return MPI_SUCCESS;
 }
 
 WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
-    wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
-    if (__builtin_expect(!s || L.immediate, 0))
+    wc_stream *s = wc_fast_stream(L.recv_comm, WC_IN, comm, source, tag);
+    if (__builtin_expect(!s, 0))
         return receive_at_hand(RECEIVE_ARGUMENTS, status);
     s->handed++;
     return PMPI_Recv(RECEIVE_ARGUMENTS, status);
@@ -174,7 +191,7 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
 }
 
 WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
-    wc_stream *s = wc_fast_stream(WC_IN, comm, source, tag);
+    wc_stream *s = wc_fast_stream(L.fast_comm, WC_IN, comm, source, tag);
     wc_posted *p = L.posted_next;
     if (__builtin_expect(!s || p == L.posted_end, 0))
         return irecv_slow(RECEIVE_ARGUMENTS, request);
@@ -186,7 +203,7 @@ WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
     p->type = type;
     p->count = count;
     int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
-    p->handle = *request;
+    (L.posted_next - 1)->handle = *request; /* `p` would be saved around the call */
     return rc;
 }
 

@@ -30,7 +30,7 @@ wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm
 
 static wc_stream *count_send(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
     L.core.recordable = false;
-    wc_stream *s = wc_fast_stream(WC_OUT, comm, to, tag);
+    wc_stream *s = wc_fast_stream(L.fast_comm, WC_OUT, comm, to, tag);
     if (__builtin_expect(!s, 0))
         return wc_send_count(count, type, to, tag, comm);
     s->sent++;
@@ -78,7 +78,7 @@ LONG_WAY send_slow(SEND_PARAMETERS) {
 }
 
 WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
-    wc_stream *s = wc_fast_stream(WC_OUT, comm, dest, tag);
+    wc_stream *s = wc_fast_stream(L.fast_comm, WC_OUT, comm, dest, tag);
     if (__builtin_expect(!s, 0))
         return send_slow(SEND_ARGUMENTS);
     L.core.recordable = false;
@@ -113,7 +113,7 @@ LONG_WAY isend_slow(SEND_PARAMETERS, MPI_Request *request) {
 }
 
 WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
-    wc_stream *s = wc_fast_stream(WC_OUT, comm, dest, tag);
+    wc_stream *s = wc_fast_stream(L.fast_comm, WC_OUT, comm, dest, tag);
     if (__builtin_expect(!s, 0))
         return isend_slow(SEND_ARGUMENTS, request);
     L.started++; /* so a record can't be taken inside what follows */
