@@ -25,7 +25,7 @@ static wc_request *find(MPI_Request handle) {
 /* One that MPI alone knows is `after` a completing call. */
 static void took(MPI_Request *request, MPI_Request after) {
     if (*request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL)
-        L.completed += !wc_foreign_completed(*request);
+        L.outstanding -= !wc_foreign_completed(*request);
     *request = after;
 }
 
@@ -114,8 +114,8 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
 
 enum { FEW = 64 };
 
-static inline unsigned count_active(int n, const MPI_Request requests[]) {
-    unsigned active = (unsigned)n;
+static inline int count_active(int n, const MPI_Request requests[]) {
+    int active = n;
     for (int i = n; i > 0; i--)
         if (__builtin_expect(requests[i - 1] == MPI_REQUEST_NULL, 0))
             active--;
@@ -201,7 +201,7 @@ static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuse
 
 /* Is everything that was started in `requests`? Then nothing has to be looked up. */
 static inline bool is_everything(int n, const MPI_Request requests[]) {
-    return !L.foreign_count && L.completed + count_active(n, requests) == L.started;
+    return !L.foreign_count && count_active(n, requests) == L.outstanding;
 }
 
 static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
@@ -209,9 +209,8 @@ static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuse
     if (!WAIT_FAST(*rc, PMPI_Waitall(n, requests, statuses),
                    PMPI_Testall(n, requests, &flag, statuses), flag))
         return false;
-    unsigned left = *rc == MPI_SUCCESS ? 0 : count_active(n, requests);
-    L.completed = L.started - left;
-    if (!left)
+    L.outstanding = *rc == MPI_SUCCESS ? 0 : count_active(n, requests);
+    if (!L.outstanding)
         L.posted_next = L.posted;
     return true;
 }
@@ -247,12 +246,11 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
 
 /* The same in few instructions, for lists without null requests. */
 static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
-    if (L.completed + (unsigned)n != L.started)
+    if (n != L.outstanding)
         return false;
-    const long active = (unsigned)n;
-    const MPI_Request null = MPI_REQUEST_NULL, *end = requests + active;
-    for (long i = -active; i; i++)
-        if (__builtin_expect(end[i] == null, 0))
+    const MPI_Request null = MPI_REQUEST_NULL;
+    for (size_t i = (unsigned)n; i; i--)
+        if (__builtin_expect(requests[i - 1] == null, 0))
             return false;
     return true;
 }
@@ -268,7 +266,7 @@ __attribute__((noinline)) static int waitall_at_hand(int n, MPI_Request requests
     int rc = PMPI_Testall(n, requests, &flag, statuses);
     if (__builtin_expect(!flag, 0))
         return waitall_slow(n, requests, statuses);
-    L.completed = L.started;
+    L.outstanding = 0;
     L.posted_next = L.posted;
     return rc;
 }
@@ -279,7 +277,7 @@ WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) 
         return waitall_slow(n, requests, statuses);
     if (__builtin_expect(!L.waits_natively, 0))
         return waitall_at_hand(n, requests, statuses);
-    L.completed = L.started;
+    L.outstanding = 0;
     L.posted_next = L.posted;
     return PMPI_Waitall(n, requests, statuses);
 }
@@ -573,8 +571,9 @@ WC_EXPORT int MPI_Request_get_status_some(int n, SAME_REQUESTS, int *done, int i
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     wc_request *r = look_after(*request);
     if (!r) {
+        L.core.recordable = false;
         if (*request != MPI_REQUEST_NULL && !wc_persistent_forget(*request))
-            L.completed += !wc_foreign_completed(*request);
+            L.outstanding -= !wc_foreign_completed(*request);
         return PMPI_Request_free(request);
     }
     wc_persistent_forget(*request);

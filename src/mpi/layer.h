@@ -131,13 +131,14 @@ typedef struct wc_layer {
     wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
     wc_request **table;     /* receives by handle: open addressing */
     size_t table_mask, table_count;
-    uint64_t started, completed; /* requests that are not in the table, and no foreign ones */
+    int outstanding;      /* requests that are not in the table, and no foreign ones */
     MPI_Request *foreign; /* those of collectives and files: a restart can't make them again */
     size_t foreign_count, foreign_room;
-    uint64_t started_at_safepoint;
-    wc_posted *posted_next;      /* behind the last one in use of `posted` */
-    wc_posted *posted_end;       /* of `posted` */
-    wc_posted posted[WC_POSTED]; /* in posting order */
+    int outstanding_at_safepoint; /* what starts one on the FAST way shows here alone that a record
+                                     can't be taken inside what follows */
+    wc_posted *posted_next;       /* behind the last one in use of `posted` */
+    wc_posted *posted_end;        /* of `posted` */
+    wc_posted posted[WC_POSTED];  /* in posting order */
     uint64_t order;
     wc_core core;
 

@@ -64,7 +64,7 @@ void wc_layer_progress(void) {
         return;
     }
     L.in_progress = true;
-    if (L.started != L.started_at_safepoint)
+    if (L.outstanding != L.outstanding_at_safepoint)
         L.core.recordable = false; /* calls on the FAST way don't say so themselves */
     int64_t now = wc_layer_now();
     if (L.detached)

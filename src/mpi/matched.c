@@ -131,7 +131,7 @@ WC_EXPORT int MPI_Imrecv(void *buf, int n, MPI_Datatype type, MPI_Message *messa
     wc_matched *entry = take(*message);
     int rc = PMPI_Imrecv(buf, n, type, message, request);
     if (!entry) {
-        L.started += L.way != WC_WAY_OFF;
+        L.outstanding += L.way != WC_WAY_OFF;
         return rc;
     }
     PMPI_Wait(&entry->send, MPI_STATUS_IGNORE); /* its receive is there */

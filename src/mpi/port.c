@@ -170,14 +170,14 @@ static wc_reason may_record(void *context, int *peer, int *tag, const char **tex
     }
     if (L.foreign_count)
         return WC_REASON_COLLECTIVE_OPEN;
-    if (L.core.config.requests_allowed || (!L.table_count && L.started == L.completed))
+    if (L.core.config.requests_allowed || (!L.table_count && !L.outstanding))
         return WC_REASON_NONE;
     const wc_recv *r = unprotected(&others);
     if (r) {
         *peer = r->source;
         *tag = r->tag;
     }
-    return r || others != L.started - L.completed ? WC_REASON_REQUEST_OPEN : WC_REASON_NONE;
+    return r || others != (uint64_t)L.outstanding ? WC_REASON_REQUEST_OPEN : WC_REASON_NONE;
 }
 
 static void record(void *context) {

@@ -179,7 +179,7 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
     wc_mpi_comm *c = concerned(count, type, source, tag, comm);
     if (!c) {
         int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
-        L.started += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+        L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
         return rc;
     }
     if (make_fast(c, source, tag))
@@ -195,13 +195,13 @@ WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
     wc_posted *p = L.posted_next;
     if (__builtin_expect(!s || p == L.posted_end, 0))
         return irecv_slow(RECEIVE_ARGUMENTS, request);
-    L.posted_next = p + 1;
-    L.started++;
-    s->handed++;
-    p->stream = s;
-    p->buffer = buf;
     p->type = type;
+    p->buffer = buf;
     p->count = count;
+    p->stream = s;
+    s->handed++;
+    L.outstanding++;
+    L.posted_next = p + 1;
     int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
     (L.posted_next - 1)->handle = *request; /* `p` would be saved around the call */
     return rc;
@@ -311,7 +311,7 @@ static int sendrecv_slow(BOTH_PARAMETERS) {
     int sent = MPI_Isend(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
     if (sent != MPI_SUCCESS)
         return sent;
-    L.completed++;
+    L.outstanding--;
     int rc = MPI_SUCCESS;
     if (source != MPI_PROC_NULL)
         rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm,
@@ -395,7 +395,7 @@ static bool looks_after(int sendcount, MPI_Datatype sendtype, int dest, int send
 
 /* What MPI's own call has begun: a send at most, `s` if it counts. */
 static int begun(wc_stream *s, int rc) {
-    L.started += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+    L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
     if (rc != MPI_SUCCESS && s)
         s->sent--;
     return rc;
@@ -412,7 +412,7 @@ static int begin_pair(const void *sendbuf, int sendcount, MPI_Datatype sendtype,
         free(data);
         return rc;
     }
-    L.completed++; /* the receive stands for both */
+    L.outstanding--; /* the receive stands for both */
     rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, WC_HANDLE_NEW,
                           request);
     if (rc != MPI_SUCCESS) {

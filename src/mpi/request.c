@@ -115,7 +115,8 @@ void wc_posted_adopt(void) {
                           .comm = wc_comm_from_core(s->comm)->handle};
         s->handed--;
         s->open++;
-        L.completed++;
+        L.outstanding--;
+        L.outstanding_at_safepoint--;
         wc_request_insert(r);
     }
 }
@@ -125,7 +126,7 @@ void wc_posted_adopt(void) {
 void wc_posted_completed(MPI_Request handle) {
     if (L.foreign_count && wc_foreign_completed(handle))
         return;
-    L.completed++;
+    L.outstanding--;
     wc_posted *first = L.posted, *last = L.posted_next;
     while (first < last && first->handle != handle && (last - 1)->handle != handle) {
         first++;

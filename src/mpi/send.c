@@ -46,7 +46,7 @@ static inline int sent(wc_stream *s, int rc) {
 
 /* The same for a nonblocking one. */
 static inline int started(wc_stream *s, int rc) {
-    L.started += rc == MPI_SUCCESS;
+    L.outstanding += rc == MPI_SUCCESS;
     return sent(s, rc);
 }
 
@@ -116,7 +116,7 @@ WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
     wc_stream *s = wc_fast_stream(L.fast_comm, WC_OUT, comm, dest, tag);
     if (__builtin_expect(!s, 0))
         return isend_slow(SEND_ARGUMENTS, request);
-    L.started++; /* so a record can't be taken inside what follows */
+    L.outstanding++; /* so a record can't be taken inside what follows */
     s->sent++;
     return PMPI_Isend(SEND_ARGUMENTS, request);
 }

@@ -295,7 +295,7 @@ WC_EXPORT wavecut_status wavecut_safepoint(void) {
         return wc_out_of_order("wavecut_safepoint",
                                "belongs between wavecut_restore and wavecut_finalize");
     wc_core_step(&L.core);
-    L.started_at_safepoint = L.started;
+    L.outstanding_at_safepoint = L.outstanding;
     wc_layer_poll();
     if (!L.immediate)
         L.core.recordable = false;

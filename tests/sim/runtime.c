@@ -139,7 +139,7 @@ void sim_safepoint(void) {
     if (!J.options.quiet && sim_choose(40) == 0)
         wc_core_request(&L.core); /* during an attempt, too */
     wc_core_step(&L.core);
-    L.started_at_safepoint = L.started;
+    L.outstanding_at_safepoint = L.outstanding;
     wc_layer_poll();
     if (!L.immediate)
         L.core.recordable = false;
