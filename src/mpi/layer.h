@@ -235,6 +235,8 @@ static inline void wc_native_leave(bool entered) {
         wc_core_native_end(&L.core);
 }
 
+enum { WC_SPINS = 50 }; /* before others are let run */
+
 /* Nothing was ready: lets others run, and lets the core know. */
 void wc_layer_idle(unsigned *spins);
 

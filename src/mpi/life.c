@@ -88,7 +88,7 @@ void wc_layer_idle(unsigned *spins) {
     } else if (L.immediate) {
         wc_layer_poll();
     }
-    if (++*spins > 50)
+    if (++*spins > WC_SPINS)
         sched_yield();
 }
 
