@@ -78,7 +78,7 @@ const char *wavecut_error_text(void);
  *   comm  in   intracommunicator; duplicated, the caller keeps his
  * Reads the settings on the first rank (environment WAVECUT_*, see the README) and gives them to all.
  * On failure the program runs on without checkpoints, and every other call returns WAVECUT_ERR_ORDER.
- * Errors: SETTING, IO (directory), FINISHED, MPI, UNSUPPORTED (MPI_THREAD_MULTIPLE), ORDER.
+ * Errors: SETTING, IO (directory), FINISHED, MPI, UNSUPPORTED, ORDER.
  */
 wavecut_status wavecut_init(MPI_Comm comm);
 

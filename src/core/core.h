@@ -196,7 +196,8 @@ struct wc_core {
     /* pulling */
     bool armed;
     bool recordable; /* nothing but the call in progress has come since the safe point */
-    bool probing;    /* a probe looks for a message */
+    bool aside;      /* progress that is made beside the program's calls: no record in it */
+    unsigned probes; /* look for a message */
     bool early;      /* a marker came before the agreement's result */
     bool outside;    /* inside a call that blocks in MPI: the queue is native */
     unsigned polls;  /* fruitless, while messages are held */

@@ -337,7 +337,8 @@ static void record_if_possible(wc_core *core) {
 }
 
 bool wc_frame_may_record(const wc_core *core) {
-    return core->state == WC_STATE_AGREED && core->recordable && wc_clock_has_come(core);
+    return core->state == WC_STATE_AGREED && core->recordable && !core->aside &&
+           wc_clock_has_come(core);
 }
 
 static bool record_is_due(const wc_core *core) {

@@ -172,7 +172,7 @@ static bool record_comes_first(const wc_core *core) {
 static void pull(wc_core *core) {
     wc_pulled p;
     for (wc_comm *comm = core->comms; comm && !record_comes_first(core); comm = comm->next) {
-        while ((core->soft || core->probing || core->stashed < core->config.max_stash) &&
+        while ((core->soft || core->probes || core->stashed < core->config.max_stash) &&
                core->port.pull(core->port.context, comm, WC_ANY, &p)) {
             if (!p.marker) {
                 take_message(core, comm, &p);

@@ -26,6 +26,7 @@
     X(FREED_COMM, "has messages in flight on a communicator that was freed")                       \
     X(PARTIAL_TYPE, "received a part of a datatype, which can't be copied")                        \
     X(OUTSIDE, "exchanged messages with a rank outside the communicator of wavecut_init")          \
+    X(THREAD, "was at its safe point while another thread of it was inside")                       \
     X(MODES_DIFFER, "chose another kind of cut than other ranks")                                  \
     X(CALLBACK, "could not save a part of its state")                                              \
     X(MEMORY, "has no memory for the snapshot")                                                    \

@@ -16,6 +16,7 @@ static void hide_tag(int keyval, void *value, const int *found) {
 }
 
 WC_EXPORT int MPI_Comm_get_attr(MPI_Comm comm, int keyval, void *value, int *found) {
+    WC_GUARD(__func__);
     int rc = PMPI_Comm_get_attr(comm, keyval, value, found);
     if (rc == MPI_SUCCESS)
         hide_tag(keyval, value, found);
@@ -42,6 +43,7 @@ void wc_attribute_note(int keyval) {
 }
 
 WC_EXPORT int MPI_Comm_set_attr(MPI_Comm comm, int keyval, void *value) {
+    WC_GUARD(__func__);
     wc_attribute_note(keyval);
     return PMPI_Comm_set_attr(comm, keyval, value);
 }

@@ -43,12 +43,14 @@ static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
 /* The shapes of calls.list, as X(name, parameters, arguments). All have `comm` among them. */
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         bool slow = enter(comm);                                                                   \
         return leave(slow, comm, PMPI_##name arguments);                                           \
     }
 
 #define NONBLOCKING(name, parameters, arguments)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         start(comm);                                                                               \
         return started(comm, PMPI_##name arguments, request);                                      \
     }
@@ -56,6 +58,7 @@ static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
 /* Makes what can't be part of a snapshot while it exists: `then` notes it. */
 #define MAKES(name, parameters, arguments, then)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         bool slow = enter(comm);                                                                   \
         int rc = leave(slow, comm, PMPI_##name arguments);                                         \
         if (rc == MPI_SUCCESS)                                                                     \

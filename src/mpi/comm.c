@@ -144,6 +144,7 @@ static wc_mpi_comm *made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, in
 }
 
 WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
+    WC_GUARD(__func__);
     int rc = PMPI_Comm_set_errhandler(comm, handler);
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
@@ -159,6 +160,7 @@ WC_EXPORT int MPI_Errhandler_set(MPI_Comm comm, MPI_Errhandler handler) {
 }
 
 WC_EXPORT int MPI_Comm_set_info(MPI_Comm comm, MPI_Info info) {
+    WC_GUARD(__func__);
     int rc = PMPI_Comm_set_info(comm, info);
     if (rc == MPI_SUCCESS && L.way != WC_WAY_OFF)
         drop_assertions(comm);
@@ -174,18 +176,21 @@ static wc_mpi_comm *parent_of(MPI_Comm comm) {
 }
 
 static wc_mpi_comm *begin(MPI_Comm parent) {
-    if (L.way == WC_WAY_OFF)
-        return NULL;
-    wc_layer_touch();
-    wc_mpi_comm *c = parent_of(parent);
-    if (!c)
-        return NULL;
-    wc_core_native_begin(&L.core);
-    wc_core_collective(&L.core, &c->core);
+    wc_mpi_comm *c = NULL;
+    if (L.way != WC_WAY_OFF) {
+        wc_layer_touch();
+        c = parent_of(parent);
+    }
+    if (c && !L.multiple)
+        wc_core_native_begin(&L.core);
+    if (c)
+        wc_core_collective(&L.core, &c->core);
+    wc_let_go();
     return c;
 }
 
 static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *how, int64_t colour) {
+    wc_take_again();
     if (!parent)
         return rc;
     wc_core_native_end(&L.core);
@@ -196,45 +201,53 @@ static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *ho
 }
 
 WC_EXPORT int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_dup(comm, newcomm), newcomm, "dup", 0);
 }
 
 WC_EXPORT int MPI_Comm_dup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_dup_with_info(comm, info, newcomm), newcomm, "dup", 0);
 }
 
 WC_EXPORT int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_split(comm, color, key, newcomm), newcomm, "split", color);
 }
 
 WC_EXPORT int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info,
                                   MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_split_type(comm, type, key, info, newcomm), newcomm, "split", type);
 }
 
 WC_EXPORT int MPI_Comm_create(MPI_Comm comm, MPI_Group group, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Comm_create(comm, group, newcomm), newcomm, "create", 0);
 }
 
 WC_EXPORT int MPI_Cart_create(MPI_Comm comm, int ndims, const int dims[], const int periods[],
                               int reorder, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Cart_create(comm, ndims, dims, periods, reorder, newcomm), newcomm, "cart",
                0);
 }
 
 WC_EXPORT int MPI_Cart_sub(MPI_Comm comm, const int remain[], MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Cart_sub(comm, remain, newcomm), newcomm, "cart", 0);
 }
 
 WC_EXPORT int MPI_Graph_create(MPI_Comm comm, int nnodes, const int index[], const int edges[],
                                int reorder, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c, PMPI_Graph_create(comm, nnodes, index, edges, reorder, newcomm), newcomm, "graph",
                0);
@@ -244,6 +257,7 @@ WC_EXPORT int MPI_Dist_graph_create_adjacent(MPI_Comm comm, int indegree, const 
                                              const int source_weights[], int outdegree,
                                              const int destinations[], const int weights[],
                                              MPI_Info info, int reorder, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(c,
                PMPI_Dist_graph_create_adjacent(comm, indegree, sources, source_weights, outdegree,
@@ -254,6 +268,7 @@ WC_EXPORT int MPI_Dist_graph_create_adjacent(MPI_Comm comm, int indegree, const 
 WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], const int degrees[],
                                     const int targets[], const int weights[], MPI_Info info,
                                     int reorder, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin(comm);
     return end(
         c,
@@ -291,6 +306,7 @@ static int end_idup(wc_mpi_comm *parent, int rc, MPI_Comm comm, const MPI_Reques
 }
 
 WC_EXPORT int MPI_Comm_idup(MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = begin_idup(comm);
     int rc = PMPI_Comm_idup(comm, newcomm, request);
     return end_idup(c, rc, rc == MPI_SUCCESS ? *newcomm : MPI_COMM_NULL, request);
@@ -300,6 +316,7 @@ WC_EXPORT int MPI_Comm_idup(MPI_Comm comm, MPI_Comm *newcomm, MPI_Request *reque
 
 WC_EXPORT int MPI_Comm_idup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *newcomm,
                                       MPI_Request *request) {
+    WC_GUARD(__func__);
     MPI_Info kept = info;
     wc_mpi_comm *c = begin_idup(comm);
     if (c && info != MPI_INFO_NULL) {
@@ -334,13 +351,14 @@ static bool forget(wc_mpi_comm *c) {
     return true;
 }
 
-static int release_outside(wc_outside **at, MPI_Comm *comm, int (*native)(MPI_Comm *)) {
+static int release_outside(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
+    MPI_Comm handle = *comm;
     bool slow = wc_native_enter();
     int rc = native(comm);
     wc_native_leave(slow);
     if (rc != MPI_SUCCESS)
         return rc;
-    wc_outside *o = *at;
+    wc_outside **at = find_outside(handle), *o = *at;
     *at = o->next;
     free(o);
     wc_close(WC_OPEN_PROCESSES);
@@ -348,17 +366,18 @@ static int release_outside(wc_outside **at, MPI_Comm *comm, int (*native)(MPI_Co
 }
 
 static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
-    wc_outside **at = find_outside(*comm);
-    if (*at)
-        return release_outside(at, comm, native);
+    if (*find_outside(*comm))
+        return release_outside(comm, native);
     wc_mpi_comm *c = L.way == WC_WAY_OFF || *comm == MPI_COMM_NULL ? NULL : wc_comm_of(*comm);
     if (!c || *comm == MPI_COMM_WORLD || *comm == MPI_COMM_SELF)
-        return native(comm);
+        return WC_WAITING(native(comm));
     wc_layer_touch();
     /* Immediate programs: a marker to a rank that has freed the communicator would never be
      * received. So it is only hidden until every member has freed it, since from then on no marker
      * is sent on it, and until those of the attempt under way have been received. */
-    int rc = L.immediate ? wc_attributes_delete(*comm) : native(comm);
+    c->going = !L.immediate;
+    int rc = L.immediate ? wc_attributes_delete(*comm) : WC_WAITING(native(comm));
+    c->going = false;
     if (rc != MPI_SUCCESS) /* the application's own function has said no */
         return rc;
     wc_core_free_comm(&L.core, &c->core);
@@ -375,10 +394,12 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
 }
 
 WC_EXPORT int MPI_Comm_free(MPI_Comm *comm) {
+    WC_GUARD(__func__);
     return release(comm, PMPI_Comm_free);
 }
 
 WC_EXPORT int MPI_Comm_disconnect(MPI_Comm *comm) {
+    WC_GUARD(__func__);
     return release(comm, PMPI_Comm_disconnect);
 }
 

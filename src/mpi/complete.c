@@ -74,9 +74,10 @@ static bool is_fast(void) {
     })
 
 WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
+    WC_GUARD(__func__);
     MPI_Request handle = *request;
     if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
-        return PMPI_Wait(request, status);
+        return WC_WAITING(PMPI_Wait(request, status));
     if (is_fast()) {
         int rc, flag;
         if (WAIT_FAST(rc, PMPI_Wait(request, status), PMPI_Test(request, &flag, status), flag)) {
@@ -94,6 +95,7 @@ WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
 }
 
 WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
+    WC_GUARD(__func__);
     MPI_Request handle = *request;
     if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
         return PMPI_Test(request, flag, status);
@@ -228,8 +230,9 @@ static bool waitall_some(int n, MPI_Request requests[], MPI_Status statuses[], i
 
 __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
                                                   MPI_Status statuses[]) {
+    WC_GUARD("MPI_Waitall");
     if (L.way == WC_WAY_OFF)
-        return PMPI_Waitall(n, requests, statuses);
+        return WC_WAITING(PMPI_Waitall(n, requests, statuses));
     if (is_fast()) {
         int rc;
         if (is_everything(n, requests) ? waitall_everything(n, requests, statuses, &rc)
@@ -283,6 +286,7 @@ WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) 
 }
 
 WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status statuses[]) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Testall(n, requests, flag, statuses);
     if (is_fast()) {
@@ -326,8 +330,9 @@ static int test_any(int n, MPI_Request requests[], int *index, int *flag, MPI_St
 }
 
 WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status *status) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
-        return PMPI_Waitany(n, requests, index, status);
+        return WC_WAITING(PMPI_Waitany(n, requests, index, status));
     int rc, flag;
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
@@ -348,6 +353,7 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
 
 WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
                           MPI_Status *status) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Testany(n, requests, index, flag, status);
     if (is_fast()) {
@@ -398,8 +404,9 @@ static int test_some(int n, MPI_Request requests[], int *done, int indices[],
 
 WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices[],
                            MPI_Status statuses[]) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
-        return PMPI_Waitsome(n, requests, done, indices, statuses);
+        return WC_WAITING(PMPI_Waitsome(n, requests, done, indices, statuses));
     int rc;
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
@@ -420,6 +427,7 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
 
 WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices[],
                            MPI_Status statuses[]) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Testsome(n, requests, done, indices, statuses);
     if (is_fast()) {
@@ -465,6 +473,7 @@ static void tell(wc_request *r, MPI_Status *status) {
 }
 
 WC_EXPORT int MPI_Request_get_status(MPI_Request request, int *flag, MPI_Status *status) {
+    WC_GUARD(__func__);
     wc_request *r = look_after(request);
     if (!r)
         return PMPI_Request_get_status(request, flag, status);
@@ -501,6 +510,7 @@ static int looked(bool found, int rc) {
 }
 
 WC_EXPORT int MPI_Request_get_status_all(int n, SAME_REQUESTS, int *flag, MPI_Status statuses[]) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Request_get_status_all(n, requests, flag, statuses);
     look_after_all();
@@ -525,6 +535,7 @@ WC_EXPORT int MPI_Request_get_status_all(int n, SAME_REQUESTS, int *flag, MPI_St
 
 WC_EXPORT int MPI_Request_get_status_any(int n, SAME_REQUESTS, int *index, int *flag,
                                          MPI_Status *status) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Request_get_status_any(n, requests, index, flag, status);
     look_after_all();
@@ -547,6 +558,7 @@ WC_EXPORT int MPI_Request_get_status_any(int n, SAME_REQUESTS, int *index, int *
 
 WC_EXPORT int MPI_Request_get_status_some(int n, SAME_REQUESTS, int *done, int indices[],
                                           MPI_Status statuses[]) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Request_get_status_some(n, requests, done, indices, statuses);
     look_after_all();
@@ -569,6 +581,7 @@ WC_EXPORT int MPI_Request_get_status_some(int n, SAME_REQUESTS, int *done, int i
 #endif
 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_request *r = look_after(*request);
     if (!r) {
         L.core.recordable = false;
@@ -601,6 +614,7 @@ static int cancel_operation(MPI_Request *request) {
 }
 
 WC_EXPORT int MPI_Cancel(MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_request *r = look_after(*request);
     if (!r)
         return cancel_operation(request);
@@ -656,5 +670,6 @@ int wc_type_free(MPI_Datatype *type) {
 }
 
 WC_EXPORT int MPI_Type_free(MPI_Datatype *type) {
+    WC_GUARD(__func__);
     return L.way == WC_WAY_OFF ? PMPI_Type_free(type) : wc_type_free(type);
 }

@@ -38,28 +38,35 @@ typedef struct wc_hushed {
 
 static wc_hushed hush(bool waits) {
     L.core.recordable = false;
-    bool slow = waits && wc_native_enter();
+    bool slow = waits && wc_native_begin();
     wc_hushed before = {L.way, slow};
     L.way = WC_WAY_OFF;
     L.waits_natively = false;
     wc_comm_no_fast();
+    if (L.multiple)
+        wc_thread_hush(true);
     return before;
 }
 
 static void unhush(wc_hushed before) {
-    L.way = before.way;
-    wc_native_leave(before.slow);
+    if (L.multiple)
+        wc_thread_hush(before.way == WC_WAY_OFF);
+    else
+        L.way = before.way;
+    if (before.slow)
+        wc_core_native_end(&L.core);
     wc_layer_update();
 }
 
 /* `waits`: for the other ranks of the file. */
 #define HUSHED(waits, call)                                                                        \
     wc_hushed before = hush(waits);                                                                \
-    int rc = call;                                                                                 \
+    int rc = WC_WAITING(call);                                                                     \
     unhush(before)
 
 WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info info,
                             MPI_File *file) {
+    WC_GUARD(__func__);
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
         wc_core_collective(&L.core, &c->core);
@@ -74,6 +81,7 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
 }
 
 WC_EXPORT int MPI_File_close(MPI_File *file) {
+    WC_GUARD(__func__);
     wc_file **at = find(*file), *f = *at;
     count_collective(*file);
     if (f) {
@@ -89,6 +97,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
  * for the other ranks of the file, or may: */
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         count_collective(fh);                                                                      \
         HUSHED(true, PMPI_##name arguments);                                                       \
         return rc;                                                                                 \
@@ -96,6 +105,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 
 #define COLLECTIVE_STARTS(name, parameters, arguments)                                             \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         count_collective(fh);                                                                      \
         HUSHED(false, PMPI_##name arguments);                                                      \
         wc_foreign_started(rc, request);                                                           \
@@ -105,6 +115,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 /* Begins what another call ends: nothing that a snapshot could hold in between. */
 #define BEGINS(name, parameters, arguments)                                                        \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         count_collective(fh);                                                                      \
         HUSHED(true, PMPI_##name arguments);                                                       \
         if (rc == MPI_SUCCESS)                                                                     \
@@ -114,6 +125,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 
 #define ENDS(name, parameters, arguments)                                                          \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         HUSHED(true, PMPI_##name arguments);                                                       \
         wc_close(WC_OPEN_SPLIT); /* whatever came of it */                                         \
         return rc;                                                                                 \
@@ -122,12 +134,14 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 /* Of one rank alone. */
 #define ALONE(name, parameters, arguments)                                                         \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         HUSHED(false, PMPI_##name arguments);                                                      \
         return rc;                                                                                 \
     }
 
 #define ALONE_STARTS(name, parameters, arguments)                                                  \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         HUSHED(false, PMPI_##name arguments);                                                      \
         wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \

@@ -248,6 +248,7 @@ GET_ATTR(mpi_comm_get_attr_f08_, MPI_Aint)
                         MPI_Fint *ierror);                                                         \
     WC_EXPORT void name(const MPI_Fint *comm, const MPI_Fint *keyval, const integer *value,        \
                         MPI_Fint *ierror) {                                                        \
+        WC_GUARD("MPI_Comm_set_attr");                                                             \
         __typeof(name) *set = next(#name);                                                         \
         wc_attribute_note(*keyval);                                                                \
         set(comm, keyval, value, ierror);                                                          \
@@ -284,6 +285,7 @@ WC_EXPORT void F(mpi_comm_spawn)(void *command, void *argv, void *n, void *info,
                                  void *comm, void *newcomm, void *errors, void *ierror,
                                  size_t command_length, size_t argv_length) {
     __typeof(F(mpi_comm_spawn)) *spawn = next(TEXT(F(mpi_comm_spawn)));
+    WC_GUARD("MPI_Comm_spawn");
     wc_forbid("MPI_Comm_spawn");
     bool slow = wc_native_enter();
     spawn(command, argv, n, info, root, comm, newcomm, errors, ierror, command_length, argv_length);
@@ -300,6 +302,7 @@ WC_EXPORT void F(mpi_comm_spawn_multiple)(void *count, void *commands, void *arg
                                           void *errors, void *ierror, size_t command_length,
                                           size_t argv_length) {
     __typeof(F(mpi_comm_spawn_multiple)) *spawn = next(TEXT(F(mpi_comm_spawn_multiple)));
+    WC_GUARD("MPI_Comm_spawn_multiple");
     wc_forbid("MPI_Comm_spawn_multiple");
     bool slow = wc_native_enter();
     spawn(count, commands, argvs, ns, infos, root, comm, newcomm, errors, ierror, command_length,

@@ -5,6 +5,7 @@
  */
 #include "layer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 typedef struct wc_operation {
@@ -28,6 +29,7 @@ static int cancel(void *state, int complete) {
 static int release(void *state) {
     wc_operation *o = state;
     int rc = o->release ? o->release(o->state) : MPI_SUCCESS;
+    assert(!L.multiple || wc_thread_owns());
     wc_grequest **at = &L.grequests;
     while (*at && *at != &o->base)
         at = &(*at)->next;
@@ -42,6 +44,7 @@ WC_EXPORT int MPI_Grequest_start(MPI_Grequest_query_function *query_fn,
                                  MPI_Grequest_free_function *free_fn,
                                  MPI_Grequest_cancel_function *cancel_fn, void *extra_state,
                                  MPI_Request *request) {
+    WC_GUARD(__func__);
     if (L.way == WC_WAY_OFF)
         return PMPI_Grequest_start(query_fn, free_fn, cancel_fn, extra_state, request);
     L.core.recordable = false;
@@ -58,4 +61,10 @@ WC_EXPORT int MPI_Grequest_start(MPI_Grequest_query_function *query_fn,
     wc_foreign_started(rc, request);
     wc_open(WC_OPEN_GREQUEST, "MPI_Grequest_start");
     return rc;
+}
+
+/* It may call `release`: the lock comes before those that MPI takes. */
+WC_EXPORT int MPI_Grequest_complete(MPI_Request request) {
+    WC_GUARD(__func__);
+    return PMPI_Grequest_complete(request);
 }

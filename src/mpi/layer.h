@@ -14,6 +14,8 @@
 
 #include "../core/core.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <mpi.h>
 
 #define WC_EXPORT __attribute__((visibility("default")))
@@ -46,6 +48,7 @@ typedef struct wc_mpi_comm {
     MPI_Comm handle; /* MPI_COMM_NULL once it is freed for good */
     MPI_Comm coming; /* `handle` once the request of MPI_Comm_idup is complete */
     bool careful;    /* errors on it return: what MPI has refused must not be counted */
+    bool going;      /* MPI_Comm_free is inside MPI: it may not be looked at */
     MPI_Group group;
     uint64_t parent_uid, ordinal;
     int64_t colour;
@@ -77,8 +80,9 @@ typedef struct wc_request {
     bool kept;       /* the application has protected `handle`, as of the last record */
     bool paired;     /* MPI_Isendrecv: it is not complete before this send is */
     MPI_Request send;
-    void *sent_data; /* malloc'd, where the application's buffer is received into */
-    struct wc_request *next_free;
+    void *sent_data;                /* malloc'd, where the application's buffer is received into */
+    struct wc_request *next_free;   /* while it is none */
+    struct wc_request *next_inside; /* of another thread's blocking call */
 } wc_request;
 
 /* What a snapshot can't hold, while there is one. */
@@ -107,6 +111,9 @@ typedef struct wc_outside {
     struct wc_outside *next;
 } wc_outside;
 
+/* A thread of the program, if several may call MPI at once. */
+typedef struct wc_thread wc_thread;
+
 /* What the runtime wants to hear. Set by wc_layer_attach. */
 typedef struct wc_hooks {
     void (*tick)(int64_t now); /* now and then, and at safe points: triggers, the writer */
@@ -123,6 +130,7 @@ typedef struct wc_hooks {
 typedef struct wc_layer {
     wc_way way;
     bool immediate;
+    bool multiple;          /* MPI_THREAD_MULTIPLE: always SLOW, and with a lock. See thread.c */
     bool careful;           /* errors return on some communicator */
     bool waits_natively;    /* on the FAST way of an aligned program whose errors are fatal */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
@@ -131,7 +139,7 @@ typedef struct wc_layer {
     wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
     wc_request **table;     /* receives by handle: open addressing */
     size_t table_mask, table_count;
-    int outstanding;      /* requests that are not in the table, and no foreign ones */
+    int outstanding; /* requests that are not in the table, and no foreign ones: see wc_outstanding */
     MPI_Request *foreign; /* those of collectives and files: a restart can't make them again */
     size_t foreign_count, foreign_room;
     int outstanding_at_safepoint; /* what starts one on the FAST way shows here alone that a record
@@ -148,13 +156,12 @@ typedef struct wc_layer {
     size_t detached;
     size_t coming;      /* communicators of MPI_Comm_idup that are not known to be there */
     size_t freed_comms; /* communicators that the application has freed, and this layer has not */
-    wc_request *inside; /* of the blocking call in progress */
+    wc_request *inside; /* of the blocking call in progress; of several threads': a list */
     uint64_t next_tick; /* in ticks of wc_layer_clock */
     bool in_progress;
 
     int marker_tag; /* the real MPI_TAG_UB */
     int tag_ub;     /* what the application sees */
-    int thread_level;
     bool attached;
     wc_hooks hooks;
     MPI_Comm job, control, self, phases[WC_PHASES], store;
@@ -167,6 +174,63 @@ extern const wc_mpi_comm wc_no_comm;
 #define WC_NO_COMM ((wc_mpi_comm *)&wc_no_comm) /* where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
 #define L wc_layer_state
+
+/* ---- thread.c ---- */
+
+typedef struct wc_guard {
+    wc_thread *thread; /* NULL: there is no lock */
+    bool took;         /* the lock */
+} wc_guard;
+
+void wc_thread_start(void);
+wc_guard wc_thread_enter(const char *call);
+void wc_thread_leave(const wc_guard *guard);
+void wc_thread_let_go(void);
+void wc_thread_take_again(void);
+/* What this thread calls is not the application's until it says so again. */
+void wc_thread_hush(bool hushed);
+bool wc_thread_owns(void);
+
+/* This thread is at a safe point, and wants to record there. */
+void wc_thread_at_safepoint(void);
+/* The call that another thread than the one at the safe point is inside of. NULL: none. */
+const char *wc_thread_elsewhere(void);
+/* A thread of the library's own pulls while those of the program can't. */
+void wc_thread_pull(void);
+void wc_thread_pull_no_more(void);
+
+static inline wc_guard wc_guard_begin(const char *call) {
+    return __builtin_expect(L.multiple, 0) ? wc_thread_enter(call) : (wc_guard){NULL, false};
+}
+
+static inline void wc_guard_end(const wc_guard *guard) {
+    if (__builtin_expect(guard->thread != NULL, 0))
+        wc_thread_leave(guard);
+}
+
+/* Until the end of the block this thread alone is in the layer. `call`: the application's, static. What
+ * may use it without: the inline FAST ways, which a program with MPI_THREAD_MULTIPLE never takes. */
+#define WC_GUARD(call)                                                                             \
+    __attribute__((cleanup(wc_guard_end), unused)) const wc_guard guard_ = wc_guard_begin(call)
+
+static inline void wc_let_go(void) {
+    if (__builtin_expect(L.multiple, 0))
+        wc_thread_let_go();
+}
+
+static inline void wc_take_again(void) {
+    if (__builtin_expect(L.multiple, 0))
+        wc_thread_take_again();
+}
+
+/* A call of MPI that may wait for what others do: the other threads of this rank, too. */
+#define WC_WAITING(call)                                                                           \
+    ({                                                                                             \
+        wc_let_go();                                                                               \
+        int waited_ = (call);                                                                      \
+        wc_take_again();                                                                           \
+        waited_;                                                                                   \
+    })
 
 /* ---- life.c ---- */
 
@@ -200,6 +264,7 @@ static inline void wc_layer_poll(void) {
 /* A wrapper that isn't a receive: a record can't be taken inside what follows any more. Receives may
  * be waiting for what arrives in the library, in aligned programs too. */
 static inline void wc_layer_touch(void) {
+    assert(!L.multiple || wc_thread_owns());
     L.core.recordable = false;
     if (L.immediate || L.core.bound_count)
         wc_layer_poll();
@@ -220,17 +285,26 @@ static inline void wc_close(wc_open_kind kind) {
     L.opened[kind].count--;
 }
 
-/* Around a call that waits for other ranks inside MPI. Returns what wc_native_leave takes. */
-static inline bool wc_native_enter(void) {
+static inline bool wc_native_begin(void) {
     L.core.recordable = false;
     if (L.way != WC_WAY_SLOW)
         return false;
     wc_layer_touch();
+    if (L.multiple) /* another thread goes on pulling */
+        return false;
     wc_core_native_begin(&L.core);
     return true;
 }
 
+/* Around a call that waits for other ranks inside MPI. Returns what wc_native_leave takes. */
+static inline bool wc_native_enter(void) {
+    bool entered = wc_native_begin();
+    wc_let_go();
+    return entered;
+}
+
 static inline void wc_native_leave(bool entered) {
+    wc_take_again();
     if (entered)
         wc_core_native_end(&L.core);
 }
@@ -270,6 +344,8 @@ static inline bool wc_comm_refuses_send(const wc_mpi_comm *c, int count, MPI_Dat
 
 /* Chooses L.fast_comm, L.recv_comm and L.test_comm. */
 static inline void wc_comm_choose_fast(void) {
+    if (L.multiple)
+        return; /* it is looked at without the lock */
     bool fast = L.way == WC_WAY_FAST && !L.last_comm->careful;
     L.fast_comm = fast ? L.last_comm : WC_NO_COMM;
     L.recv_comm = L.immediate ? WC_NO_COMM : L.fast_comm;
@@ -305,10 +381,17 @@ int wc_attributes_delete(MPI_Comm comm);
 
 /* ---- request.c ---- */
 
+/* How many requests are outstanding, besides those in the table and foreign ones. In a program of
+ * several threads L.outstanding is negative, so that no call of the FAST way finds all of them. */
+static inline int wc_outstanding(void) {
+    return L.outstanding & INT_MAX / 2;
+}
+
 wc_request *wc_request_new(void);
-void wc_request_recycle(wc_request *r); /* it was never inserted */
-void wc_request_insert(wc_request *r);  /* by handle */
-void wc_request_release(wc_request *r); /* out of the table, if it is there, and free */
+void wc_request_recycle(wc_request *r);       /* it was never inserted */
+void wc_request_insert(wc_request *r);        /* by handle */
+void wc_request_insert_inside(wc_request *r); /* of a blocking call */
+void wc_request_release(wc_request *r);       /* out of the table, if it is there, and free */
 
 static inline size_t wc_request_hash(MPI_Request handle) {
     uint64_t x = (uint64_t)(uintptr_t)handle;

@@ -3,6 +3,7 @@
 #include "layer.h"
 #include "signal.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,11 @@ int64_t wc_layer_now(void) {
 }
 
 void wc_layer_update(void) {
+    assert(!L.multiple || wc_thread_owns());
     if (L.way == WC_WAY_OFF)
         return;
     bool under_way = L.immediate && wc_core_busy(&L.core);
-    bool slow = under_way || wc_core_slow(&L.core) || L.core.slots || L.table_count ||
+    bool slow = L.multiple || under_way || wc_core_slow(&L.core) || L.core.slots || L.table_count ||
                 L.core.config.requests_allowed;
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
@@ -56,6 +58,7 @@ static void schedule_tick(int64_t now) {
 }
 
 void wc_layer_progress(void) {
+    assert(!L.multiple || wc_thread_owns());
     if (L.in_progress)
         return;
     if (!L.attached) {
@@ -88,8 +91,10 @@ void wc_layer_idle(unsigned *spins) {
     } else if (L.immediate) {
         wc_layer_poll();
     }
+    wc_let_go();
     if (++*spins > WC_SPINS)
         sched_yield();
+    wc_take_again();
 }
 
 /* ---- Init ---- */
@@ -120,17 +125,16 @@ static void start(int thread_level) {
     PMPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &ub, &found);
     L.marker_tag = *ub;
     L.tag_ub = *ub - 1;
-    L.thread_level = thread_level;
-    /* Tables without locks: with several threads in MPI at once there are no snapshots. */
-    if (thread_level == MPI_THREAD_MULTIPLE)
-        return;
     L.table_mask = 1023;
     L.table = wc_core_alloc((L.table_mask + 1) * sizeof *L.table);
     wc_core_config config = {.max_streams = 65536, .max_stash = 4096};
     wc_core_init(&L.core, &wc_layer_port, &config);
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
-    L.way = WC_WAY_FAST;
-    L.waits_natively = true;
+    bool multiple = thread_level == MPI_THREAD_MULTIPLE;
+    L.way = multiple ? WC_WAY_SLOW : WC_WAY_FAST;
+    L.waits_natively = !multiple;
+    if (multiple)
+        wc_thread_start();
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */
     PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
     PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
@@ -159,8 +163,7 @@ WC_EXPORT int MPI_Init_thread(int *argc, char ***argv, int required, int *provid
 
 const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_config *config) {
     if (L.way == WC_WAY_OFF)
-        return "MPI is not initialized, or with MPI_THREAD_MULTIPLE, which this version does not "
-               "support";
+        return "MPI is not initialized";
     const char *error = wc_control_open(comm);
     if (error)
         return error;
@@ -174,6 +177,8 @@ const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_
 
 void wc_layer_set_immediate(bool immediate) {
     L.immediate = L.core.config.immediate = immediate;
+    if (L.multiple && immediate)
+        wc_thread_pull();
     wc_layer_update();
 }
 
@@ -210,23 +215,30 @@ void wc_layer_detach(void) {
     if (!L.attached)
         return;
     L.attached = false;
+    wc_thread_pull_no_more();
     wc_control_close();
     wc_layer_update();
 }
 
-WC_EXPORT int MPI_Finalize(void) {
+static void finish(void) {
+    WC_GUARD("MPI_Finalize");
     if (L.attached)
         L.hooks.finalize();
-    if (L.way != WC_WAY_OFF) {
-        L.way = WC_WAY_OFF;
-        L.waits_natively = false;
-        wc_comm_no_fast();
-        wc_comm_free_all();
-        PMPI_Comm_free(&L.self);
-        wc_core_free(&L.core);
-        free(L.table);
-        free(L.foreign);
-        L.table = NULL;
-    }
+    if (L.way == WC_WAY_OFF)
+        return;
+    L.way = WC_WAY_OFF;
+    L.waits_natively = false;
+    wc_comm_no_fast();
+    wc_comm_free_all();
+    PMPI_Comm_free(&L.self);
+    wc_core_free(&L.core);
+    free(L.table);
+    free(L.foreign);
+    L.table = NULL;
+    L.multiple = false;
+}
+
+WC_EXPORT int MPI_Finalize(void) {
+    finish();
     return PMPI_Finalize();
 }

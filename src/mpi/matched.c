@@ -79,13 +79,14 @@ static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *mess
 
 WC_EXPORT int MPI_Improbe(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
                           MPI_Status *status) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Improbe");
     if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
         return PMPI_Improbe(source, tag, comm, flag, message, status);
-    L.core.probing = true;
+    L.core.probes++;
     wc_layer_touch();
     int rc = look(source, tag, comm, flag, message, status);
-    L.core.probing = false;
+    L.core.probes--;
     if (!*flag && L.core.armed)
         wc_core_starved(&L.core);
     return rc;
@@ -93,26 +94,28 @@ WC_EXPORT int MPI_Improbe(int source, int tag, MPI_Comm comm, int *flag, MPI_Mes
 
 WC_EXPORT int MPI_Mprobe(int source, int tag, MPI_Comm comm, MPI_Message *message,
                          MPI_Status *status) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Mprobe");
     if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
-        return PMPI_Mprobe(source, tag, comm, message, status);
+        return WC_WAITING(PMPI_Mprobe(source, tag, comm, message, status));
     unsigned spins = 0;
     int flag = 0, rc;
-    L.core.probing = true;
+    L.core.probes++;
     wc_layer_touch();
     while ((rc = look(source, tag, comm, &flag, message, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    L.core.probing = false;
+    L.core.probes--;
     return rc;
 }
 
 WC_EXPORT int MPI_Mrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
                         MPI_Status *status) {
+    WC_GUARD(__func__);
     wc_matched *entry = take(*message);
     if (!entry) { /* its sender may be waiting for this rank to pull something else */
         MPI_Request request;
         if (L.way != WC_WAY_SLOW)
-            return PMPI_Mrecv(buf, n, type, message, status);
+            return WC_WAITING(PMPI_Mrecv(buf, n, type, message, status));
         int rc = PMPI_Imrecv(buf, n, type, message, &request);
         return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
     }
@@ -128,6 +131,7 @@ WC_EXPORT int MPI_Mrecv(void *buf, int n, MPI_Datatype type, MPI_Message *messag
 
 WC_EXPORT int MPI_Imrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
                          MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_matched *entry = take(*message);
     int rc = PMPI_Imrecv(buf, n, type, message, request);
     if (!entry) {

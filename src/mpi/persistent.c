@@ -59,6 +59,7 @@ bool wc_persistent_uses(MPI_Datatype type) {
 #define SEND_INIT(name)                                                                            \
     WC_EXPORT int MPI_##name(const void *buf, int count, MPI_Datatype type, int dest, int tag,     \
                              MPI_Comm comm, MPI_Request *request) {                                \
+        WC_GUARD(__func__);                                                                        \
         wc_forbid("MPI_" #name);                                                                   \
         return wc_persistent_made(PMPI_##name(buf, count, type, dest, tag, comm, request),         \
                                   request);                                                        \
@@ -71,12 +72,14 @@ SEND_INIT(Bsend_init)
 /* A ready send may be a standard one, and must be: its receive may have been taken back. */
 WC_EXPORT int MPI_Rsend_init(const void *buf, int count, MPI_Datatype type, int dest, int tag,
                              MPI_Comm comm, MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Rsend_init");
     return wc_persistent_made(PMPI_Send_init(buf, count, type, dest, tag, comm, request), request);
 }
 
 WC_EXPORT int MPI_Recv_init(void *buf, int count, MPI_Datatype type, int source, int tag,
                             MPI_Comm comm, MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Recv_init");
     int rc = PMPI_Recv_init(buf, count, type, source, tag, comm, request);
     if (rc != MPI_SUCCESS || L.way == WC_WAY_OFF)
@@ -93,6 +96,7 @@ WC_EXPORT int MPI_Recv_init(void *buf, int count, MPI_Datatype type, int source,
 }
 
 WC_EXPORT int MPI_Start(MPI_Request *request) {
+    WC_GUARD(__func__);
     const wc_persistent *p = L.way == WC_WAY_SLOW ? *find(*request) : NULL;
     if (!p || !p->receives)
         return PMPI_Start(request);
@@ -103,6 +107,7 @@ WC_EXPORT int MPI_Start(MPI_Request *request) {
 }
 
 WC_EXPORT int MPI_Startall(int n, MPI_Request requests[]) {
+    WC_GUARD(__func__);
     if (L.way != WC_WAY_SLOW)
         return PMPI_Startall(n, requests);
     int rc = MPI_SUCCESS;

@@ -161,6 +161,8 @@ static const wc_recv *unprotected(uint64_t *others) {
 static wc_reason may_record(void *context, int *peer, int *tag, const char **text) {
     (void)context;
     uint64_t others;
+    if (L.multiple && (*text = wc_thread_elsewhere()))
+        return WC_REASON_THREAD;
     wc_posted_adopt();
     for (wc_opened *o = L.opened; o < L.opened + WC_OPEN_KINDS; o++) {
         if (!o->count)
@@ -170,14 +172,14 @@ static wc_reason may_record(void *context, int *peer, int *tag, const char **tex
     }
     if (L.foreign_count)
         return WC_REASON_COLLECTIVE_OPEN;
-    if (L.core.config.requests_allowed || (!L.table_count && !L.outstanding))
+    if (L.core.config.requests_allowed || (!L.table_count && !wc_outstanding()))
         return WC_REASON_NONE;
     const wc_recv *r = unprotected(&others);
     if (r) {
         *peer = r->source;
         *tag = r->tag;
     }
-    return r || others != (uint64_t)L.outstanding ? WC_REASON_REQUEST_OPEN : WC_REASON_NONE;
+    return r || others != (uint64_t)wc_outstanding() ? WC_REASON_REQUEST_OPEN : WC_REASON_NONE;
 }
 
 static void record(void *context) {
@@ -244,7 +246,7 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
     MPI_Status status;
     int flag = 0;
     MPI_Comm handle = wc_comm_from_core(comm)->handle;
-    if (handle == MPI_COMM_NULL)
+    if (handle == MPI_COMM_NULL || wc_comm_from_core(comm)->going)
         return false;
     PMPI_Improbe(source == WC_ANY ? MPI_ANY_SOURCE : source, MPI_ANY_TAG, handle, &flag, &message,
                  &status);

@@ -49,7 +49,7 @@ int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype ty
     }
     wc_core_posted(&L.core, &r->recv);
     if (kind == WC_HANDLE_NONE) {
-        L.inside = r;
+        wc_request_insert_inside(r);
     } else {
         if (kind == WC_HANDLE_NEW)
             *handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
@@ -143,17 +143,18 @@ static __attribute__((noinline)) int wait_for(MPI_Request inner, const receive_c
                              call->comm, WC_HANDLE_NONE);
     r->inner = inner;
     wc_core_posted(&L.core, &r->recv);
-    L.inside = r;
+    wc_request_insert_inside(r);
     wc_layer_update();
     return finish_waiting(r, call->status);
 }
 
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
+    WC_GUARD("MPI_Recv");
     wc_mpi_comm *c = concerned(count, type, source, tag, comm);
     if (!c && L.core.armed)
         return receive_unknown(RECEIVE_ARGUMENTS, status);
     if (!c)
-        return PMPI_Recv(RECEIVE_ARGUMENTS, status);
+        return WC_WAITING(PMPI_Recv(RECEIVE_ARGUMENTS, status));
     if (!L.immediate && make_fast(c, source, tag))
         return MPI_Recv(RECEIVE_ARGUMENTS, status);
     if (L.immediate)
@@ -188,6 +189,7 @@ WC_EXPORT int MPI_Recv(RECEIVE_PARAMETERS, MPI_Status *status) {
 }
 
 static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request *request) {
+    WC_GUARD("MPI_Irecv");
     L.core.recordable = false;
     if (L.posted_next == L.posted_end)
         wc_posted_make_room();
@@ -253,28 +255,30 @@ static bool probes_natively(int source, int tag, MPI_Comm comm) {
 }
 
 WC_EXPORT int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status) {
+    WC_GUARD(__func__);
     if (probes_natively(source, tag, comm))
         return PMPI_Iprobe(source, tag, comm, flag, status);
-    L.core.probing = true;
+    L.core.probes++;
     wc_layer_touch();
     int rc = look(source, tag, comm, flag, status);
-    L.core.probing = false;
+    L.core.probes--;
     if (!*flag && L.core.armed)
         wc_core_starved(&L.core);
     return rc;
 }
 
 WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) {
+    WC_GUARD(__func__);
     if (probes_natively(source, tag, comm))
-        return PMPI_Probe(source, tag, comm, status);
+        return WC_WAITING(PMPI_Probe(source, tag, comm, status));
     if (L.immediate)
         wc_layer_poll();
     unsigned spins = 0;
     int flag = 0, rc;
-    L.core.probing = true;
+    L.core.probes++;
     while ((rc = look(source, tag, comm, &flag, status)) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
-    L.core.probing = false;
+    L.core.probes--;
     L.core.recordable = false;
     return rc;
 }
@@ -353,9 +357,10 @@ static int finish_both(const both *b, int rc) {
 }
 
 WC_EXPORT int MPI_Sendrecv(BOTH_PARAMETERS) {
+    WC_GUARD(__func__);
     both b;
     if (count_both(&b, BOTH_ARGUMENTS))
-        return finish_both(&b, PMPI_Sendrecv(BOTH_ARGUMENTS));
+        return finish_both(&b, WC_WAITING(PMPI_Sendrecv(BOTH_ARGUMENTS)));
     return sendrecv_slow(BOTH_ARGUMENTS);
 }
 
@@ -379,11 +384,12 @@ static void pack_free(packed *p) {
 
 WC_EXPORT int MPI_Sendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
                                    int source, int recvtag, MPI_Comm comm, MPI_Status *status) {
+    WC_GUARD(__func__);
     both b;
     if (count_both(&b, buf, count, type, dest, sendtag, buf, count, type, source, recvtag, comm,
                    status))
-        return finish_both(&b, PMPI_Sendrecv_replace(buf, count, type, dest, sendtag, source,
-                                                     recvtag, comm, status));
+        return finish_both(&b, WC_WAITING(PMPI_Sendrecv_replace(buf, count, type, dest, sendtag,
+                                                                source, recvtag, comm, status)));
     packed p;
     int rc = pack(&p, buf, count, type);
     if (rc == MPI_SUCCESS)
@@ -444,6 +450,7 @@ static int begin_pair(const void *sendbuf, int sendcount, MPI_Datatype sendtype,
 WC_EXPORT int MPI_Isendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int dest,
                             int sendtag, void *recvbuf, int recvcount, MPI_Datatype recvtype,
                             int source, int recvtag, MPI_Comm comm, MPI_Request *request) {
+    WC_GUARD(__func__);
     L.core.recordable = false;
     wc_stream *s = NULL;
     if (looks_after(sendcount, sendtype, dest, sendtag, recvcount, recvtype, source, recvtag,
@@ -459,6 +466,7 @@ WC_EXPORT int MPI_Isendrecv(const void *sendbuf, int sendcount, MPI_Datatype sen
 
 WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
                                     int source, int recvtag, MPI_Comm comm, MPI_Request *request) {
+    WC_GUARD(__func__);
     L.core.recordable = false;
     wc_stream *s = NULL;
     if (looks_after(count, type, dest, sendtag, count, type, source, recvtag, comm)) {

@@ -38,6 +38,11 @@ static void grow(void) {
     free(old);
 }
 
+void wc_request_insert_inside(wc_request *r) {
+    r->next_inside = L.inside;
+    L.inside = r;
+}
+
 void wc_request_insert(wc_request *r) {
     if (2 * ++L.table_count > L.table_mask)
         grow();
@@ -60,9 +65,16 @@ static void take_out(const wc_request *r) {
     L.table_count--;
 }
 
+static void leave_inside(const wc_request *r) {
+    wc_request **at = &L.inside;
+    while (*at != r)
+        at = &(*at)->next_inside;
+    *at = r->next_inside;
+}
+
 void wc_request_release(wc_request *r) {
-    if (r == L.inside)
-        L.inside = NULL;
+    if (r->recv.inside)
+        leave_inside(r);
     else if (r->handle != MPI_REQUEST_NULL)
         take_out(r);
     wc_request_recycle(r);
@@ -96,6 +108,8 @@ bool wc_foreign_completed(MPI_Request handle) {
 
 void wc_posted_adopt(void) {
     wc_posted *end = L.posted_next;
+    if (end == L.posted)
+        return;
     L.posted_next = L.posted;
     for (wc_posted *p = L.posted; p < end; p++) {
         if (p->handle == MPI_REQUEST_NULL)
@@ -158,14 +172,16 @@ static int by_order(const void *a, const void *b) {
 
 size_t wc_request_list(wc_recv **list, size_t room) {
     wc_posted_adopt();
-    size_t n = L.table_count + (L.inside ? 1 : 0), found = 0;
+    size_t n = L.table_count, found = 0;
+    for (const wc_request *r = L.inside; r; r = r->next_inside)
+        n++;
     if (room < n)
         return n;
     for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
         if (L.table[i])
             list[found++] = &L.table[i]->recv;
-    if (L.inside)
-        list[found++] = &L.inside->recv;
+    for (wc_request *r = L.inside; r; r = r->next_inside)
+        list[found++] = &r->recv;
     if (n > 0)
         qsort(list, n, sizeof *list, by_order);
     return n;
@@ -178,7 +194,10 @@ bool wc_request_uses(const wc_mpi_comm *c) {
     for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
         if (L.table[i] && L.table[i]->recv.comm == &c->core)
             return true;
-    return L.inside && L.inside->recv.comm == &c->core;
+    const wc_request *r = L.inside;
+    while (r && r->recv.comm != &c->core)
+        r = r->next_inside;
+    return r;
 }
 
 /* ---- completion ---- */

@@ -73,8 +73,10 @@ static int send_pulling(start_function *start, SEND_PARAMETERS) {
 #define LONG_WAY __attribute__((noinline)) static int /* keeps the other way short */
 
 LONG_WAY send_slow(SEND_PARAMETERS) {
+    WC_GUARD("MPI_Send");
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s, pulls() ? send_pulling(PMPI_Isend, SEND_ARGUMENTS) : PMPI_Send(SEND_ARGUMENTS));
+    return sent(s, pulls() ? send_pulling(PMPI_Isend, SEND_ARGUMENTS)
+                           : WC_WAITING(PMPI_Send(SEND_ARGUMENTS)));
 }
 
 WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
@@ -87,27 +89,32 @@ WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
 }
 
 WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
+    WC_GUARD(__func__);
     L.core.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s,
-                pulls() ? send_pulling(PMPI_Issend, SEND_ARGUMENTS) : PMPI_Ssend(SEND_ARGUMENTS));
+    return sent(s, pulls() ? send_pulling(PMPI_Issend, SEND_ARGUMENTS)
+                           : WC_WAITING(PMPI_Ssend(SEND_ARGUMENTS)));
 }
 
 /* A ready send may be a standard one (MPI 3.1, section 3.4), and must be: its receive may have been
  * taken back. */
 WC_EXPORT int MPI_Rsend(SEND_PARAMETERS) {
+    WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     if (pulls())
         return sent(s, send_pulling(PMPI_Isend, SEND_ARGUMENTS));
-    return sent(s, L.immediate ? PMPI_Send(SEND_ARGUMENTS) : PMPI_Rsend(SEND_ARGUMENTS));
+    return sent(s,
+                WC_WAITING(L.immediate ? PMPI_Send(SEND_ARGUMENTS) : PMPI_Rsend(SEND_ARGUMENTS)));
 }
 
 WC_EXPORT int MPI_Bsend(SEND_PARAMETERS) {
+    WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return sent(s, PMPI_Bsend(SEND_ARGUMENTS));
 }
 
 LONG_WAY isend_slow(SEND_PARAMETERS, MPI_Request *request) {
+    WC_GUARD("MPI_Isend");
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Isend(SEND_ARGUMENTS, request));
 }
@@ -122,18 +129,21 @@ WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
 }
 
 WC_EXPORT int MPI_Issend(SEND_PARAMETERS, MPI_Request *request) {
+    WC_GUARD(__func__);
     L.core.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Issend(SEND_ARGUMENTS, request));
 }
 
 WC_EXPORT int MPI_Irsend(SEND_PARAMETERS, MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, L.immediate ? PMPI_Isend(SEND_ARGUMENTS, request)
                                   : PMPI_Irsend(SEND_ARGUMENTS, request));
 }
 
 WC_EXPORT int MPI_Ibsend(SEND_PARAMETERS, MPI_Request *request) {
+    WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Ibsend(SEND_ARGUMENTS, request));
 }

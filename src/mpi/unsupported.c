@@ -12,6 +12,7 @@
  * done. */
 #define NATIVE(name, parameters, arguments, before, then)                                          \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         before;                                                                                    \
         bool slow = wc_native_enter();                                                             \
         int rc = PMPI_##name arguments;                                                            \
@@ -34,6 +35,7 @@
 /* The request is a persistent one. Nothing tells yet which messages or collectives it has been. */
 #define FORBIDS_PERSISTENT(name, parameters, arguments)                                            \
     WC_EXPORT int MPI_##name parameters {                                                          \
+        WC_GUARD(__func__);                                                                        \
         wc_forbid("MPI_" #name);                                                                   \
         return wc_persistent_made(PMPI_##name arguments, request);                                 \
     }
@@ -62,6 +64,7 @@ static void inherit_errhandler(MPI_Comm from, MPI_Comm to) {
 }
 
 WC_EXPORT int MPI_Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Comm_create_group");
     bool slow = wc_native_enter(), in_job = L.attached && !wc_comm_leaves_job(group);
     int rc = PMPI_Comm_create_group(in_job ? L.job : comm, group, tag, newcomm);
@@ -84,6 +87,7 @@ static int leader_in_job(MPI_Comm local, int leader, MPI_Comm peer, int remote) 
 
 WC_EXPORT int MPI_Intercomm_create(MPI_Comm local, int leader, MPI_Comm peer, int remote, int tag,
                                    MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
     wc_forbid("MPI_Intercomm_create");
     bool slow = wc_native_enter();
     int job = leader_in_job(local, leader, peer, remote);

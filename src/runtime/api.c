@@ -50,13 +50,13 @@ WC_EXPORT const char *wavecut_error_text(void) {
 
 wc_status wc_agree(wc_error *error) {
     int first, mine = error->status == WC_OK ? R.ranks : R.rank;
-    PMPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, R.comm);
+    WC_WAITING(PMPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, R.comm));
     if (first == R.ranks)
         return WC_OK;
     wc_error theirs = *error;
     if (first > 0 && first == R.rank)
         wc_error_set(&theirs, error->status, "rank %d: %s", R.rank, error->text);
-    PMPI_Bcast(&theirs, sizeof theirs, MPI_BYTE, first, R.comm);
+    WC_WAITING(PMPI_Bcast(&theirs, sizeof theirs, MPI_BYTE, first, R.comm));
     *error = theirs;
     return error->status;
 }
@@ -217,6 +217,7 @@ static wavecut_status init_again(MPI_Comm comm) {
 }
 
 WC_EXPORT wavecut_status wavecut_init(MPI_Comm comm) {
+    WC_GUARD(__func__);
     int initialized = 0, ended = 0, inter = 0;
     PMPI_Initialized(&initialized);
     PMPI_Finalized(&ended);
@@ -250,6 +251,7 @@ WC_EXPORT wavecut_status wavecut_init(MPI_Comm comm) {
 /* ---- the run ---- */
 
 WC_EXPORT wavecut_status wavecut_cut(wavecut_cut_mode mode) {
+    WC_GUARD(__func__);
     if (R.phase != WC_RUN_OPEN)
         return wc_out_of_order("wavecut_cut", "belongs between wavecut_init and wavecut_restore");
     if (mode != WAVECUT_ALIGNED && mode != WAVECUT_IMMEDIATE) {
@@ -263,6 +265,7 @@ WC_EXPORT wavecut_status wavecut_cut(wavecut_cut_mode mode) {
 }
 
 WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
+    WC_GUARD(__func__);
     if (R.phase != WC_RUN_OPEN)
         return wc_out_of_order(
             "wavecut_restore",
@@ -291,9 +294,12 @@ WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
 }
 
 WC_EXPORT wavecut_status wavecut_safepoint(void) {
+    WC_GUARD(__func__);
     if (__builtin_expect(R.phase != WC_RUN_ON, 0))
         return wc_out_of_order("wavecut_safepoint",
                                "belongs between wavecut_restore and wavecut_finalize");
+    if (L.multiple)
+        wc_thread_at_safepoint();
     wc_core_step(&L.core);
     L.outstanding_at_safepoint = L.outstanding;
     wc_layer_poll();
@@ -303,6 +309,7 @@ WC_EXPORT wavecut_status wavecut_safepoint(void) {
 }
 
 WC_EXPORT wavecut_status wavecut_request(void) {
+    WC_GUARD(__func__);
     if (R.phase != WC_RUN_ON)
         return wc_out_of_order("wavecut_request",
                                "belongs between wavecut_restore and wavecut_finalize");
@@ -312,6 +319,7 @@ WC_EXPORT wavecut_status wavecut_request(void) {
 }
 
 WC_EXPORT wavecut_status wavecut_status_get(wavecut_info *info) {
+    WC_GUARD(__func__);
     if (R.phase == WC_RUN_NONE)
         return wc_out_of_order("wavecut_status_get", "belongs after wavecut_init");
     if (!info) {
@@ -325,6 +333,7 @@ WC_EXPORT wavecut_status wavecut_status_get(wavecut_info *info) {
 }
 
 WC_EXPORT wavecut_status wavecut_finalize(void) {
+    WC_GUARD(__func__);
     if (!wc_is_running())
         return wc_out_of_order("wavecut_finalize", "belongs after wavecut_init, once");
     if (--R.inits)

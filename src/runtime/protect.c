@@ -51,6 +51,7 @@ static wavecut_status put_flat(wc_region *region, const char *name, MPI_Datatype
 
 WC_EXPORT wavecut_status wavecut_protect(const char *name, void *address, size_t count,
                                          MPI_Datatype type) {
+    WC_GUARD(__func__);
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect",
                                "belongs between wavecut_init and wavecut_finalize");
@@ -89,6 +90,7 @@ static wc_status make_box(const char *name, int ndims, const size_t global[], co
 WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, MPI_Datatype type,
                                                int ndims, const size_t global[],
                                                const size_t local[], const size_t offset[]) {
+    WC_GUARD(__func__);
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect_array",
                                "belongs between wavecut_init and wavecut_finalize");
@@ -101,6 +103,7 @@ WC_EXPORT wavecut_status wavecut_protect_array(const char *name, void *address, 
 
 WC_EXPORT wavecut_status wavecut_protect_callback(const char *name, wavecut_save_function *save,
                                                   wavecut_load_function *load, void *user) {
+    WC_GUARD(__func__);
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect_callback",
                                "belongs between wavecut_init and wavecut_finalize");
@@ -117,6 +120,7 @@ WC_EXPORT wavecut_status wavecut_protect_callback(const char *name, wavecut_save
 }
 
 wavecut_status wc_protect_requests(const char *name, void *requests, int count, bool fortran) {
+    WC_GUARD("wavecut_protect_requests");
     if (!wc_is_running())
         return wc_out_of_order("wavecut_protect_requests",
                                "belongs between wavecut_init and wavecut_finalize");
@@ -138,6 +142,7 @@ WC_EXPORT wavecut_status wavecut_protect_requests(const char *name, MPI_Request 
 }
 
 WC_EXPORT wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count) {
+    WC_GUARD(__func__);
     wc_error error;
     if (R.phase != WC_RUN_CALLBACK || !sink) {
         wc_error_set(&error, WC_ERR_ORDER,
@@ -149,6 +154,7 @@ WC_EXPORT wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, si
 }
 
 WC_EXPORT wavecut_status wavecut_unprotect(const char *name) {
+    WC_GUARD(__func__);
     if (!wc_is_running())
         return wc_out_of_order("wavecut_unprotect",
                                "belongs between wavecut_init and wavecut_finalize");
@@ -162,6 +168,7 @@ WC_EXPORT wavecut_status wavecut_unprotect(const char *name) {
 }
 
 WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *type) {
+    WC_GUARD(__func__);
     if (R.phase != WC_RUN_OPEN)
         return wc_out_of_order("wavecut_stored",
                                "belongs between wavecut_init and wavecut_restore");

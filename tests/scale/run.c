@@ -98,7 +98,7 @@ static void open_rank(uint32_t rank) {
     if (o->lookahead)
         r->core.lookahead = o->lookahead;
     open_channels(r);
-    r->core.probing = true;
+    r->core.probes = 1;
     r->next_tick = scale_choose(r, (uint32_t)o->machine.tick + 1);
     r->phase = 1; /* both kinds of programs begin with sends */
     r->inside = r->waiting = o->quiet;

@@ -64,7 +64,7 @@ MUTATIONS = [
      [("    if (!has_recorded(core))\n        void_held_matched", "    if (false)\n        void_held_matched")], 5000),
     ("tags matched inside a blocking call have an order", PULLED,
      [("        void_unordered(core, matched, n);\n    }\n", "    }\n")], 5000),
-    ("a full stash stops the pull though a receive waits", PULLED, [("while ((core->soft || core->probing ||", "while ((core->probing ||")],
+    ("a full stash stops the pull though a receive waits", PULLED, [("while ((core->soft || core->probes ||", "while ((core->probes ||")],
      20000),
     ("a record inside a receive, whatever came between", "mpi/layer.h",
      [("    L.core.recordable = false;\n    if (L.way != WC_WAY_SLOW)", "    if (L.way != WC_WAY_SLOW)")], 5000),
