@@ -230,6 +230,10 @@ wavecut_status wavecut_restore(int *restarted);
  * (wavecut_protect_requests). A snapshot that is
  * due records this rank here; otherwise the call costs a few instructions. Local (aligned programs pass it
  * equally often on every rank). Errors: ORDER.
+ * A program of several threads calls it on one thread at a time (which one doesn't matter), while no other thread changes what
+ * is protected or is inside a call of MPI: outside of parallel regions. With MPI_THREAD_MULTIPLE this is checked: if a thread is
+ * inside one, the attempt is void and names the call. In an immediate program the rank may also be recorded in the blocking
+ * receive that directly follows on the same thread, unless another thread has called MPI since.
  */
 wavecut_status wavecut_safepoint(void);
 

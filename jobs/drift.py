@@ -12,7 +12,7 @@ import time
 import mpi4py
 import numpy as np
 
-mpi4py.rc.thread_level = "serialized"  # mpi4py asks for MPI_THREAD_MULTIPLE by default, in which there are no snapshots
+mpi4py.rc.thread_level = "serialized"  # mpi4py asks for MPI_THREAD_MULTIPLE by default, where calls cost more
 from mpi4py import MPI
 import wavecut_mpi as wavecut
 

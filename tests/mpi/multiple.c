@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,10 @@ static void *serve(void *argument) {
         task(argument);
         meet();
     }
+}
+
+static void do_nothing(thread *t) {
+    (void)t;
 }
 
 /* All threads do it, and are back. */
@@ -304,9 +309,148 @@ static void collectives(int round) {
     together(do_collectives);
 }
 
+/* ---- blocked: one thread is in a barrier, and others wait until it is out of it; for that a large message must come through ---- */
+
+static struct {
+    pthread_barrier_t posted;
+    pthread_mutex_t lock;
+    pthread_cond_t left;
+    int rounds; /* in which the thread has left the barrier */
+} blocked = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+static void wait_until_left(int round) {
+    pthread_mutex_lock(&blocked.lock);
+    while (blocked.rounds <= round)
+        pthread_cond_wait(&blocked.left, &blocked.lock);
+    pthread_mutex_unlock(&blocked.lock);
+}
+
+static void leave(int round) {
+    pthread_mutex_lock(&blocked.lock);
+    blocked.rounds = round + 1;
+    pthread_cond_broadcast(&blocked.left);
+    pthread_mutex_unlock(&blocked.lock);
+}
+
+/* The rank that waits: a receive is posted, and its thread comes back to MPI only after the barrier. */
+static void do_blocked_receiver(thread *t) {
+    MPI_Request request;
+    MPI_Status status;
+    int tag = THREADS + t->number;
+    if (t->number == 0) {
+        pthread_barrier_wait(&blocked.posted);
+        MPI_Barrier(t->comm);
+        leave(test.round);
+        return;
+    }
+    MPI_Irecv(t->in, BIG, MPI_BYTE, t->number % 2 ? test.peer : MPI_ANY_SOURCE, tag, MPI_COMM_WORLD,
+              &request);
+    pthread_barrier_wait(&blocked.posted);
+    wait_until_left(test.round);
+    MPI_Wait(&request, &status);
+    CHECK(test_status_is(&status, test.peer, tag, BIG));
+    check(t->in, BIG, t->number, test.round);
+}
+
+/* The rank for which it waits: the barrier comes after its messages, which end when they are received. */
+static void do_blocked_sender(thread *t) {
+    if (t->number) {
+        compose(t->out, BIG, t->number, test.round);
+        MPI_Ssend(t->out, BIG, MPI_BYTE, test.peer, THREADS + t->number, MPI_COMM_WORLD);
+    }
+    pthread_barrier_wait(&blocked.posted);
+    if (t->number == 0)
+        MPI_Barrier(t->comm);
+}
+
+static void run_blocked(int round) {
+    if (round == 0)
+        blocked.rounds = 0;
+    together(round % 2 == test.rank ? do_blocked_receiver : do_blocked_sender);
+}
+
+/* ---- elsewhere: a thread is inside a call at the safe point ---- */
+
+enum { ELSEWHERE_TAG = 99 };
+
+static const char *const elsewhere_calls[] = {"MPI_Recv", "MPI_Wait", "MPI_Probe", "MPI_Barrier",
+                                              "MPI_Ssend"};
+
+/* Waits for the peer's main thread. */
+static void do_elsewhere(thread *t) {
+    MPI_Request request;
+    int empty = 0;
+    if (t->number != 1)
+        return;
+    switch (test.round % 5) {
+    case 0:
+        MPI_Recv(&empty, 1, MPI_INT, test.peer, ELSEWHERE_TAG, t->comm, MPI_STATUS_IGNORE);
+        return;
+    case 1:
+        MPI_Irecv(&empty, 1, MPI_INT, MPI_ANY_SOURCE, MPI_ANY_TAG, t->comm, &request);
+        MPI_Wait(&request, MPI_STATUS_IGNORE);
+        return;
+    case 2:
+        MPI_Probe(MPI_ANY_SOURCE, ELSEWHERE_TAG, t->comm, MPI_STATUS_IGNORE);
+        MPI_Recv(&empty, 1, MPI_INT, test.peer, ELSEWHERE_TAG, t->comm, MPI_STATUS_IGNORE);
+        return;
+    case 3:
+        MPI_Barrier(t->comm);
+        return;
+    default:
+        MPI_Ssend(&empty, 1, MPI_INT, test.peer, ELSEWHERE_TAG, t->comm);
+    }
+}
+
+/* What the thread waits for. */
+static void let_go(void) {
+    MPI_Comm comm = threads[1].comm;
+    int empty = 0;
+    if (test.round % 5 == 3)
+        MPI_Barrier(comm);
+    else if (test.round % 5 == 4)
+        MPI_Recv(&empty, 1, MPI_INT, test.peer, ELSEWHERE_TAG, comm, MPI_STATUS_IGNORE);
+    else
+        MPI_Send(&empty, 1, MPI_INT, test.peer, ELSEWHERE_TAG, comm);
+}
+
+/* Was the last attempt void for that reason? The other rank of an immediate program may wait in vain for the collective first. */
+static bool is_void(const char *call) {
+    wavecut_info info = {0};
+    wavecut_status_get(&info);
+    const char *found =
+        strstr(info.last_reason, "was at its safe point while another thread of it was inside: ");
+    bool named = found && strcmp(strchr(found, ':') + 2, call) == 0;
+    return named || (test.kind == TEST_IMMEDIATE && strcmp(call, "MPI_Barrier") == 0 &&
+                     strstr(info.last_reason, "waited for a collective that did not come"));
+}
+
+static void expect_void(const char *call) {
+    for (int over = test.kind == TEST_PLAIN; !over;) {
+        test_safepoint();
+        CHECK(wavecut_request() == WAVECUT_OK);
+        over = is_void(call);
+        MPI_Allreduce(MPI_IN_PLACE, &over, 1, MPI_INT, MPI_LAND, MPI_COMM_WORLD);
+    }
+}
+
+/* The thread of one rank waits; the main thread of the other one lets it go. */
+static void elsewhere(int round) {
+    bool waits = round / 5 % 2 == test.rank;
+    MPI_Barrier(MPI_COMM_WORLD);
+    task = waits ? do_elsewhere : do_nothing;
+    meet();
+    expect_void(elsewhere_calls[round % 5]);
+    if (!waits)
+        let_go();
+    meet();
+}
+
 static const test_case cases[] = {{"pairs", pairs, 400, 0, end_pairs},
                                   {"pool", pool, 400, 0, NULL},
-                                  {"collectives", collectives, 400, 0, NULL}};
+                                  {"collectives", collectives, 400, 0, NULL},
+                                  {"blocked", run_blocked, 400, 0, NULL},
+                                  {"elsewhere", elsewhere, 80, 0, NULL}};
 
 int main(int argc, char **argv) {
     int provided;
@@ -315,6 +459,7 @@ int main(int argc, char **argv) {
         test_fail(__FILE__, __LINE__, "MPI_THREAD_MULTIPLE is not there");
     MPI_Comm_dup(MPI_COMM_WORLD, &shared);
     pthread_barrier_init(&meeting, NULL, THREADS);
+    pthread_barrier_init(&blocked.posted, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
         threads[i] =
             (thread){.number = i, .random = (unsigned)i + 1, .in = malloc(BIG), .out = malloc(BIG)};

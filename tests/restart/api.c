@@ -434,15 +434,6 @@ static void finished(void) {
     starts("finished");
 }
 
-static void threads(void) {
-    int got = -1;
-    RETURNS(wavecut_init(MPI_COMM_WORLD), ERR_UNSUPPORTED, "MPI_THREAD_MULTIPLE");
-    nothing_is_open();
-    MPI_Sendrecv(&rank, 1, MPI_INT, rank ^ 1, 0, &got, 1, MPI_INT, rank ^ 1, 0, MPI_COMM_WORLD,
-                 MPI_STATUS_IGNORE);
-    TRUE(got == (rank ^ 1)); /* the program runs on without checkpoints */
-}
-
 static const struct {
     const char *name;
     void (*run)(void);
@@ -459,21 +450,19 @@ static const struct {
              {"halves", halves},
              {"fresh", fresh},
              {"restarted", restarted},
-             {"finished", finished},
-             {"threads", threads}};
+             {"finished", finished}};
 
 int main(int argc, char **argv) {
     int level, size, all;
     const char *name = argc > 1 ? argv[1] : "";
-    bool multiple = strcmp(name, "threads") == 0;
     RETURNS(wavecut_init(MPI_COMM_WORLD), ERR_ORDER, "between MPI_Init and MPI_Finalize");
-    MPI_Init_thread(&argc, &argv, multiple ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &level);
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     size_t i = 0, n = sizeof cases / sizeof *cases;
     while (i < n && strcmp(cases[i].name, name) != 0)
         i++;
-    if (i == n || size != RANKS || (multiple && level != MPI_THREAD_MULTIPLE))
+    if (i == n || size != RANKS)
         MPI_Abort(MPI_COMM_WORLD, 2);
     cases[i].run();
     MPI_Allreduce(&wrong, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
