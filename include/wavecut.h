@@ -102,7 +102,9 @@ wavecut_status wavecut_protect(const char *name, void *address, size_t count, MP
 /*
  * Like wavecut_protect, for this rank's part of one global array; in the file it is one dataset of the global shape. The
  * parts are boxes of any size, which together fill the global array, each element once: attempts are void as long as they
- * don't. In memory a part is contiguous, row-major (the last axis is the fastest), without ghost cells.
+ * don't. In memory a part is contiguous, row-major (the last axis is the fastest), without ghost cells. It is written fastest
+ * where it stands together in the file: parts along the first axis, and tiles of one shape in a grid, the last ones along an
+ * axis perhaps smaller.
  *   ndims   in  1 to 8
  *   global  in  [ndims] shape of the whole array, elements; the same on every rank that has the name
  *   local   in  [ndims] shape of this rank's part; zeros are fine

@@ -18,6 +18,7 @@ void wc_manifest_own(wc_manifest *manifest, const wc_region *regions, size_t cou
         a->type = regions[i].type;
         a->ndims = regions[i].box.ndims;
         memcpy(a->shape, regions[i].box.global, sizeof a->shape);
+        memcpy(a->chunk, a->shape, sizeof a->chunk);
     }
 }
 
@@ -81,6 +82,50 @@ size_t wc_manifest_find(const wc_manifest *manifest, const char *name) {
     const wc_array *found =
         bsearch(&wanted, manifest->arrays, manifest->count, sizeof wanted, by_name);
     return (size_t)(found - manifest->arrays);
+}
+
+/* ---- tiles ---- */
+
+enum { CHUNK_LEAST = 64 << 10, CHUNKS_MOST = 65534, SPLIT_MOST = 4096 };
+
+void wc_tile_say(const wc_box *box, uint64_t words[WC_TILE_WORDS]) {
+    for (uint32_t d = 0; d < box->ndims; d++) {
+        bool last = box->offset[d] + box->local[d] == box->global[d];
+        words[d] = box->local[d];
+        words[WC_BOX_DIMS + d] =
+            last ? 0 : ~box->local[d]; /* the maximum is that of the smallest */
+    }
+}
+
+/* Do a tile's elements stand together in a contiguous array? */
+static bool is_together(const wc_array *a, const uint64_t *tile) {
+    uint32_t d = 0;
+    while (d < a->ndims && tile[d] <= 1)
+        d++;
+    for (d++; d < a->ndims; d++)
+        if (tile[d] != a->shape[d])
+            return false;
+    return true;
+}
+
+void wc_tile_choose(wc_array *a, const uint64_t words[WC_TILE_WORDS]) {
+    uint64_t bytes = wc_type_bytes(a->type), chunks = 1, parts = 1;
+    wc_array tiled = *a;
+    for (uint32_t d = 0; d < a->ndims; d++) {
+        uint64_t largest = words[d], inner = words[WC_BOX_DIMS + d];
+        if (!largest || (inner && ~inner != largest))
+            return;
+        tiled.chunk[d] = largest;
+        if (__builtin_mul_overflow(bytes, largest, &bytes) ||
+            __builtin_mul_overflow(chunks, (a->shape[d] - 1) / largest + 1, &chunks))
+            return;
+    }
+    while (parts <= SPLIT_MOST && (bytes / parts > UINT32_MAX || tiled.chunk[0] % parts))
+        parts++;
+    tiled.chunk[0] /= parts;
+    if (!is_together(a, words) && parts <= SPLIT_MOST && bytes / parts >= CHUNK_LEAST &&
+        chunks * parts <= CHUNKS_MOST)
+        *a = tiled;
 }
 
 void wc_manifest_free(wc_manifest *manifest) {

@@ -6,6 +6,8 @@
 #include "../state/region.h"
 #include "../store/store.h"
 
+enum { WC_TILE_WORDS = 2 * WC_BOX_DIMS };
+
 typedef struct wc_manifest {
     wc_array *arrays; /* sorted by name */
     size_t count;
@@ -25,6 +27,16 @@ wc_status wc_manifest_unite(wc_manifest *manifest, const wc_array *lists, size_t
                             wc_error *error);
 
 size_t wc_manifest_find(const wc_manifest *manifest, const char *name); /* it must be there */
+
+/* What is to be known of a rank's part of a global array: the maxima over all ranks. */
+void wc_tile_say(const wc_box *box, uint64_t words[WC_TILE_WORDS]);
+
+/*
+ * From these maxima: if the parts, which fill the array, are tiles of one shape in a grid, the last ones along an axis perhaps
+ * smaller, it is stored in chunks of that shape, so that each rank's part stands together in the file. Not where that
+ * is so anyway, and not in chunks that are very small or too many or too large for HDF5.
+ */
+void wc_tile_choose(wc_array *array, const uint64_t words[WC_TILE_WORDS]);
 
 void wc_manifest_free(wc_manifest *manifest);
 

@@ -65,7 +65,7 @@ static struct {
     bool settled, valid,
         waiting;    /* waiting: recorded, but the last snapshot's outcome is still to come */
     wc_error error; /* the first one of this attempt on this rank */
-    MPI_Request requests[2];
+    MPI_Request requests[3];
 
     uint64_t hash[2], hashes[2]; /* a hash and its complement: their minima are min and ~max */
     int list_bytes;
@@ -76,6 +76,7 @@ static struct {
 
     uint64_t *counts, *totals; /* [2 * manifest.count]: elements, sums of boxes */
     uint64_t *firsts;          /* [manifest.count] */
+    uint64_t *tiles;           /* [manifest.count][WC_TILE_WORDS] maxima */
     wc_created *created;
     wc_index_row *index;
     wc_store_file *file; /* rank 0 */
@@ -90,7 +91,7 @@ static struct {
     int64_t began_at; /* heard_at of the snapshot that is being published */
     double record_time;
     int64_t step; /* of the record */
-} S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
+} S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
 
 static double since_heard(int64_t when) {
     return when ? (double)(when - S.heard_at) * 1e-9 : 0;
@@ -101,10 +102,9 @@ static bool is_root(void) {
 }
 
 static bool communicated(void) {
-    int first, second;
-    PMPI_Test(&S.requests[0], &first, MPI_STATUS_IGNORE);
-    PMPI_Test(&S.requests[1], &second, MPI_STATUS_IGNORE);
-    return first && second;
+    int all;
+    PMPI_Testall(3, S.requests, &all, MPI_STATUSES_IGNORE);
+    return all;
 }
 
 static void keep_error(const wc_error *error) {
@@ -293,21 +293,26 @@ static void send_union(void) {
 
 /* ---- places ---- */
 
-/* Elements of each array, and for global ones the sum of the boxes: reduced together. */
+/* Elements of each array, and for global ones the sum of the boxes, reduced together, and what tiles they are. */
 static void count_elements(void) {
     size_t n = S.manifest.count;
-    S.counts = wc_core_alloc(5 * n * sizeof *S.counts);
+    S.counts = wc_core_alloc((5 + WC_TILE_WORDS) * n * sizeof *S.counts);
     S.totals = S.counts + 2 * n;
     S.firsts = S.totals + 2 * n;
+    S.tiles = S.firsts + n;
     /* The union is empty when the ranks could not agree. */
     for (size_t i = 0; i < R.staging.count && n; i++) {
         const wc_region *copy = &R.staging.copies[i];
         size_t k = wc_manifest_find(&S.manifest, copy->name);
         S.counts[k] = copy->count;
         S.counts[n + k] = copy->box.ndims ? wc_box_sum(&copy->box) : 0;
+        if (copy->count)
+            wc_tile_say(&copy->box, S.tiles + k * WC_TILE_WORDS);
     }
     PMPI_Iexscan(S.counts, S.firsts, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
     PMPI_Iallreduce(S.counts, S.totals, 2 * (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    PMPI_Iallreduce(MPI_IN_PLACE, S.tiles, WC_TILE_WORDS * (int)n, MPI_UINT64_T, MPI_MAX, L.store,
+                    &S.requests[2]);
     S.stage = STAGE_COUNTS;
 }
 
@@ -337,8 +342,11 @@ static void make_file(void) {
     size_t n = S.manifest.count;
     S.created = wc_core_alloc(sizeof *S.created + n * sizeof *S.created->places);
     S.created->id = R.next_id;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         S.manifest.arrays[i].total = S.totals[i];
+        if (S.manifest.arrays[i].ndims)
+            wc_tile_choose(&S.manifest.arrays[i], S.tiles + i * WC_TILE_WORDS);
+    }
     if (S.error.status == WC_OK)
         check_parts();
     if (is_root() && S.error.status == WC_OK)
@@ -354,12 +362,19 @@ static void share_places(void) {
 
 /* ---- writing ---- */
 
-static void queue_box(const wc_region *copy, uint64_t to, uint64_t *checksum) {
+/* Where a box begins, from `to` on; it is queued. */
+static uint64_t queue_box(const wc_region *copy, const wc_array *a, uint64_t to,
+                          uint64_t *checksum) {
     wc_error error = {WC_OK, ""};
-    if (copy->count)
-        wc_writer_box(R.writer, copy->address, &copy->box, wc_type_bytes(copy->type), to, checksum,
-                      &error);
+    uint64_t place, bytes;
+    wc_box_walk walk;
+    wc_box_walk_begin(&walk, &copy->box, a->chunk, wc_type_bytes(copy->type));
+    if (!wc_box_walk_next(&walk, &place, &bytes))
+        return to;
+    wc_writer_box(R.writer, copy->address, &copy->box, a->chunk, wc_type_bytes(copy->type), to,
+                  checksum, &error);
     keep_error(&error);
+    return to + place;
 }
 
 static void queue(const void *from, uint64_t bytes, uint64_t to, uint64_t *checksum) {
@@ -378,17 +393,17 @@ static void note_skew(const wc_region *copy, uint64_t place) {
 
 static void write_array(const wc_region *copy, size_t k) {
     wc_index_row *row = &S.index[k];
-    uint64_t data = S.created->places[k].data;
-    if (copy->box.ndims)
+    const wc_array *a = &S.manifest.arrays[k];
+    uint64_t place = S.created->places[k].data;
+    if (copy->box.ndims) {
         *row = wc_index_row_of(&copy->box);
-    else
+        place = queue_box(copy, a, place, &row->checksum);
+    } else {
         *row = (wc_index_row){.first = S.firsts[k], .count = S.counts[k], .present = 1};
-    uint64_t place = data + row->first * wc_type_bytes(copy->type);
-    note_skew(copy, place);
-    if (copy->box.ndims)
-        queue_box(copy, data, &row->checksum);
-    else
+        place += row->first * wc_type_bytes(copy->type);
         queue(copy->address, wc_region_bytes(copy), place, &row->checksum);
+    }
+    note_skew(copy, place);
 }
 
 static void write_state(void) {
@@ -518,7 +533,7 @@ static void clear(void) {
     free(S.index);
     S.lengths = S.starts = NULL;
     S.lists = NULL;
-    S.counts = S.firsts = S.totals = NULL;
+    S.counts = S.firsts = S.totals = S.tiles = NULL;
     S.created = NULL;
     S.index = NULL;
     S.stage = STAGE_NONE;

@@ -3,6 +3,8 @@
 
 #include "store.h"
 
+#include <string.h>
+
 bool wc_box_check(const wc_box *box, uint64_t *count) {
     uint64_t whole = 1, part = 1;
     for (uint32_t d = 0; d < box->ndims; d++) {
@@ -22,32 +24,71 @@ uint64_t wc_box_whole(const wc_box *box) {
     return whole;
 }
 
-wc_runs wc_box_runs(const wc_box *box) {
-    wc_runs runs = {.count = 1, .length = 1, .outer = box->ndims};
-    bool whole = true; /* all axes behind are */
-    while (whole && runs.outer > 0) {
-        runs.length *= box->local[--runs.outer];
-        whole = box->local[runs.outer] == box->global[runs.outer];
-    }
-    for (uint32_t d = 0; d < runs.outer; d++)
-        runs.count *= box->local[d];
-    if (!runs.length)
-        runs.count = 0;
-    return runs;
+uint64_t wc_box_first(const wc_box *box) {
+    uint64_t place = 0;
+    for (uint32_t d = 0; d < box->ndims; d++)
+        place = place * box->global[d] + box->offset[d];
+    return place;
 }
 
-uint64_t wc_box_place(const wc_box *box, const wc_runs *runs, uint64_t i) {
-    uint64_t place = 0, stride = 1;
-    for (uint32_t d = box->ndims; d > 0; d--) {
-        uint64_t at = box->offset[d - 1];
-        if (d <= runs->outer) {
-            at += i % box->local[d - 1];
-            i /= box->local[d - 1];
-        }
-        place += at * stride;
-        stride *= box->global[d - 1];
+/* ---- the way through its pieces ---- */
+
+uint64_t wc_chunk_step(uint64_t bytes) {
+    return (bytes + WC_STORE_PAGE - 1) / WC_STORE_PAGE * WC_STORE_PAGE;
+}
+
+void wc_box_walk_begin(wc_box_walk *w, const wc_box *box, const uint64_t *chunk, uint64_t each) {
+    *w = (wc_box_walk){
+        .box = box, .chunk = chunk, .each = each, .axes = box->ndims, .slice = each, .step = each};
+    memcpy(w->at, box->offset, sizeof w->at);
+    for (uint32_t d = 0; d < box->ndims; d++) {
+        w->over = w->over || !box->local[d];
+        w->step *= chunk[d];
     }
-    return place;
+    w->step = wc_chunk_step(w->step);
+    while (!w->over && w->axes > 0 && w->at[w->axes - 1] % chunk[w->axes - 1] == 0 &&
+           box->local[w->axes - 1] == chunk[w->axes - 1])
+        w->slice *= chunk[--w->axes];
+}
+
+static uint64_t place_of(const wc_box_walk *w) {
+    uint64_t number = 0, inside = 0;
+    for (uint32_t d = 0; d < w->box->ndims; d++) {
+        uint64_t chunk = w->chunk[d], chunks = (w->box->global[d] - 1) / chunk + 1;
+        number = number * chunks + w->at[d] / chunk;
+        inside = inside * chunk + w->at[d] % chunk;
+    }
+    return number * w->step + inside * w->each;
+}
+
+static void carry(wc_box_walk *w, uint32_t axis) {
+    while (w->at[axis] == w->box->offset[axis] + w->box->local[axis]) {
+        w->at[axis] = w->box->offset[axis];
+        if (axis == 0) {
+            w->over = true;
+            return;
+        }
+        w->at[--axis]++;
+    }
+}
+
+bool wc_box_walk_next(wc_box_walk *w, uint64_t *place, uint64_t *bytes) {
+    if (w->over)
+        return false;
+    *place = place_of(w);
+    *bytes = w->slice;
+    if (!w->axes) {
+        w->over = true;
+        return true;
+    }
+    uint32_t axis = w->axes - 1;
+    uint64_t left = w->box->offset[axis] + w->box->local[axis] - w->at[axis];
+    uint64_t in_chunk = w->chunk[axis] - w->at[axis] % w->chunk[axis];
+    uint64_t n = left < in_chunk ? left : in_chunk;
+    *bytes *= n;
+    w->at[axis] += n;
+    carry(w, axis);
+    return true;
 }
 
 wc_box wc_index_box(const wc_array *array, const wc_index_row *row) {
@@ -62,13 +103,13 @@ wc_box wc_index_box(const wc_array *array, const wc_index_row *row) {
 
 wc_index_row wc_index_row_of(const wc_box *box) {
     wc_index_row row = {.present = 1};
-    wc_runs runs = wc_box_runs(box);
-    row.count = runs.count * runs.length;
-    row.first = row.count ? wc_box_place(box, &runs, 0) : 0;
+    row.count = 1;
     for (uint32_t d = 0; d < box->ndims; d++) {
+        row.count *= box->local[d];
         row.box[d] = box->offset[d];
         row.box[box->ndims + d] = box->local[d];
     }
+    row.first = row.count ? wc_box_first(box) : 0;
     return row;
 }
 

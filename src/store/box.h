@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A rank's part of a global array: a box, whose elements lie in runs in the row-major whole. */
+/* A rank's part of a global array: a box, and where its elements lie in the file. */
 #ifndef WC_STORE_BOX_H
 #define WC_STORE_BOX_H
 
@@ -15,21 +15,39 @@ typedef struct wc_box {
     uint64_t global[WC_BOX_DIMS], offset[WC_BOX_DIMS], local[WC_BOX_DIMS];
 } wc_box;
 
-/* Elements that stand together in the box and in the whole alike. */
-typedef struct wc_runs {
-    uint64_t count, length; /* runs, and elements of each */
-    uint32_t outer;         /* axes that tell the runs apart */
-} wc_runs;
+/*
+ * A global array lies in the file in chunks of one shape, each row-major and at its full size, one after the other in the
+ * row-major order of their grid. One that is contiguous is a single chunk.
+ *
+ * The way through the pieces of a box, in the box's own order: elements that stand together in the file.
+ */
+typedef struct wc_box_walk {
+    const wc_box *box;
+    const uint64_t *chunk;
+    uint64_t each, step; /* bytes of an element, and from one chunk to the next */
+    uint32_t
+        axes; /* along which pieces follow each other: behind them the box has all of its chunk */
+    uint64_t slice; /* bytes of all elements behind these axes */
+    uint64_t at[WC_BOX_DIMS];
+    bool over;
+} wc_box_walk;
 
 /* *count: elements of the box. False: it isn't inside the global array, or that is larger than 2^63. */
 bool wc_box_check(const wc_box *box, uint64_t *count);
 
 uint64_t wc_box_whole(const wc_box *box); /* elements of the global array */
 
-wc_runs wc_box_runs(const wc_box *box);
+uint64_t
+wc_box_first(const wc_box *box); /* elements of the global array before its first one; it has one */
 
-/* Elements of the global array before run `i`. */
-uint64_t wc_box_place(const wc_box *box, const wc_runs *runs, uint64_t i);
+/* Both are kept: `box`, and `chunk`, the shape of the chunks. `each`: bytes of an element, a power of 2. */
+void wc_box_walk_begin(wc_box_walk *walk, const wc_box *box, const uint64_t *chunk, uint64_t each);
+
+/* The next piece: bytes from the first chunk's beginning on. False: there is none. */
+bool wc_box_walk_next(wc_box_walk *walk, uint64_t *place, uint64_t *bytes);
+
+/* From one chunk to the next in bytes: each begins on a page of the file. So chunks have a page at least. */
+uint64_t wc_chunk_step(uint64_t bytes);
 
 /*
  * A number for a box such that those of boxes add up (modulo 2^64) to that of the whole, wc_box_whole_sum, if and, but

@@ -89,17 +89,23 @@ typedef struct wc_dataset {
     const char *path;
     hid_t type;
     int ndims;
-    hsize_t dims[WC_STORE_MAX_DIMS];
-    uint64_t bytes;
+    hsize_t dims[WC_STORE_MAX_DIMS], chunk[WC_STORE_MAX_DIMS];
+    uint64_t chunks; /* 0: contiguous */
+    uint64_t bytes;  /* of it, or of a chunk */
     wc_extent_kind kind;
     bool global; /* marked: a reader must tell a global array from ranks' elements one after the
                     other */
 } wc_dataset;
 
-/* Contiguous, its space taken now, never filled: the ranks write it past HDF5. */
-static hid_t creation_properties(void) {
+static herr_t set_layout(hid_t properties, const wc_dataset *d) {
+    return d->chunks ? H5Pset_chunk(properties, d->ndims, d->chunk)
+                     : H5Pset_layout(properties, H5D_CONTIGUOUS);
+}
+
+/* Its space taken now, never filled: the ranks write it past HDF5. */
+static hid_t creation_properties(const wc_dataset *d) {
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-    if (properties >= 0 && H5Pset_layout(properties, H5D_CONTIGUOUS) >= 0 &&
+    if (properties >= 0 && set_layout(properties, d) >= 0 &&
         H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0 &&
         H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0)
         return properties;
@@ -108,7 +114,7 @@ static hid_t creation_properties(void) {
 }
 
 static hid_t make_dataset(const wc_store_file *f, const wc_dataset *d) {
-    hid_t properties = creation_properties(), links = H5Pcreate(H5P_LINK_CREATE);
+    hid_t properties = creation_properties(d), links = H5Pcreate(H5P_LINK_CREATE);
     hid_t space = H5Screate_simple(d->ndims, d->dims, NULL), set = -1;
     if (properties >= 0 && links >= 0 && space >= 0 &&
         H5Pset_create_intermediate_group(links, 1) >= 0)
@@ -119,22 +125,42 @@ static hid_t make_dataset(const wc_store_file *f, const wc_dataset *d) {
     return set;
 }
 
+/* Each chunk's space was taken at the end of the file: if the last one is where it should be, so are all. To find one
+ * HDF5 goes through all of them, so of many only some are looked at. */
+static bool are_in_line(hid_t set, const wc_dataset *d, haddr_t first) {
+    const uint64_t stride = d->chunks / 64 + 1;
+    bool good = true;
+    for (uint64_t left = d->chunks; left && good; left -= left < stride ? left : stride) {
+        haddr_t at;
+        good = wc_layout_chunk(set, left - 1, &at) &&
+               at == first + (left - 1) * wc_chunk_step(d->bytes);
+    }
+    return good;
+}
+
 /* Where it lies; what the ranks will write must be exactly there. */
 static wc_status locate(wc_store_file *f, const wc_dataset *d, hid_t set, uint64_t *offset,
                         wc_error *error) {
     H5D_space_status_t allocated;
-    haddr_t at = H5Dget_offset(set);
+    haddr_t at = HADDR_UNDEF;
+    uint64_t chunks = d->chunks ? d->chunks : 1;
     if (!d->bytes) {
         *offset = 0;
         return WC_OK;
     }
-    if (H5Dget_space_status(set, &allocated) < 0 || allocated != H5D_SPACE_STATUS_ALLOCATED ||
-        at == HADDR_UNDEF || at == 0 || H5Dget_storage_size(set) != d->bytes)
+    bool given = d->chunks ? wc_layout_chunk(set, 0, &at)
+                           : H5Dget_space_status(set, &allocated) >= 0 &&
+                                 allocated == H5D_SPACE_STATUS_ALLOCATED;
+    if (!d->chunks)
+        at = H5Dget_offset(set);
+    if (!given || at == HADDR_UNDEF || at == 0 || H5Dget_storage_size(set) != chunks * d->bytes ||
+        !are_in_line(set, d, at))
         return wc_error_set(error, WC_ERR_IO,
                             "%.250s: HDF5 has not given %.200s the space that it needs", f->path,
                             d->path);
     *offset = at;
-    return wc_extents_add(&f->extents, (wc_extent){at, d->bytes, d->kind}, error);
+    return wc_extents_add(&f->extents, (wc_extent){at, d->bytes, d->kind}, chunks,
+                          wc_chunk_step(d->bytes), error);
 }
 
 static wc_status add_dataset(wc_store_file *f, const wc_dataset *d, uint64_t *offset,
@@ -169,15 +195,23 @@ static wc_status add_table(wc_store_file *f, wc_table table, uint64_t rows, uint
 
 static wc_status describe(const wc_array *array, wc_dataset *d, wc_error *error) {
     uint64_t elements = array->ndims ? 1 : array->total;
+    uint64_t chunk = wc_type_bytes(array->type);
     bool fits = array->ndims <= WC_STORE_MAX_DIMS;
     d->ndims = array->ndims ? (int)array->ndims : 1;
     d->dims[0] = array->total;
     for (uint32_t i = 0; i < array->ndims && fits; i++) {
         d->dims[i] = array->shape[i];
+        d->chunk[i] = array->chunk[i];
+        chunk *= array->chunk[i];
         fits = wc_multiply(elements, array->shape[i], &elements);
     }
-    if (!fits || elements != array->total ||
-        !wc_multiply(elements, wc_type_bytes(array->type), &d->bytes) || d->bytes > INT64_MAX)
+    fits = fits && elements == array->total &&
+           wc_multiply(elements, wc_type_bytes(array->type), &d->bytes) && d->bytes <= INT64_MAX;
+    if (fits && wc_array_is_chunked(array)) {
+        d->chunks = wc_array_chunks(array);
+        d->bytes = chunk;
+    }
+    if (!fits)
         return wc_error_set(error, WC_ERR_ARGUMENT,
                             "the shape of \"%s\" does not fit its %" PRIu64 " elements",
                             array->name, array->total);
@@ -288,11 +322,23 @@ static wc_status make_file(wc_store_file *f, wc_error *error) {
     return WC_OK;
 }
 
-static wc_status start_hdf5(wc_store_file *f, wc_error *error) {
+/* So many children has a node of a chunked array's index: all of them in one node, so that no other node is put between
+ * the chunks. */
+static bool set_node_size(hid_t creation, const wc_array *arrays, size_t narrays) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < narrays; i++)
+        if (wc_array_is_chunked(&arrays[i]) && wc_array_chunks(&arrays[i]) > most)
+            most = wc_array_chunks(&arrays[i]);
+    return most <= 64 || H5Pset_istore_k(creation, (unsigned)(most + 1) / 2) >= 0;
+}
+
+static wc_status start_hdf5(wc_store_file *f, const wc_array *arrays, size_t narrays,
+                            wc_error *error) {
     f->driver = (wc_driver){.fd = f->fd};
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = wc_layout_access(&f->driver);
     /* The attributes stay in the root's header: a simpler file. */
-    if (creation >= 0 && access >= 0 && H5Pset_attr_phase_change(creation, 64, 0) >= 0)
+    if (creation >= 0 && access >= 0 && H5Pset_attr_phase_change(creation, 64, 0) >= 0 &&
+        set_node_size(creation, arrays, narrays))
         f->h5 = H5Fcreate(f->path, H5F_ACC_TRUNC, creation, access);
     H5Pclose(access);
     H5Pclose(creation);
@@ -317,7 +363,7 @@ static wc_store_file *allocate(const char *dir, uint64_t id) {
 static wc_status fill(wc_store_file *f, const wc_snapshot_head *head, const wc_array *arrays,
                       size_t narrays, wc_array_place *places, uint64_t *ranks_place,
                       wc_error *error) {
-    wc_status status = start_hdf5(f, error);
+    wc_status status = start_hdf5(f, arrays, narrays, error);
     if (status == WC_OK)
         status = put_head(f, head, error);
     if (status == WC_OK)

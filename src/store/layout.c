@@ -241,6 +241,28 @@ bool wc_layout_type_of(hid_t type, wc_type *found) {
     return false;
 }
 
+/* ---- chunks ---- */
+
+bool wc_layout_chunk(hid_t set, uint64_t number, haddr_t *at) {
+    hsize_t shape[WC_STORE_MAX_DIMS], chunk[WC_STORE_MAX_DIMS], place[WC_STORE_MAX_DIMS], size;
+    unsigned filters;
+    hid_t space = H5Dget_space(set), properties = H5Dget_create_plist(set);
+    int n = H5Sget_simple_extent_ndims(space);
+    bool good = n >= 1 && n <= WC_STORE_MAX_DIMS &&
+                H5Sget_simple_extent_dims(space, shape, NULL) == n &&
+                H5Pget_chunk(properties, n, chunk) == n;
+    for (int d = n - 1; d >= 0 && good; d--) {
+        uint64_t chunks = shape[d] ? (shape[d] - 1) / chunk[d] + 1 : 1;
+        place[d] = number % chunks * chunk[d];
+        number /= chunks;
+    }
+    good = good && H5Dget_chunk_info_by_coord(set, place, &filters, at, &size) >= 0 &&
+           *at != HADDR_UNDEF && !filters;
+    H5Pclose(properties);
+    H5Sclose(space);
+    return good;
+}
+
 /* ---- HDF5's ways ---- */
 
 hid_t wc_layout_access(wc_driver *driver) {
@@ -249,7 +271,7 @@ hid_t wc_layout_access(wc_driver *driver) {
         return -1;
     if (wc_driver_set(access, driver) &&
         H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
-        H5Pset_alignment(access, 4096, 4096) >= 0)
+        H5Pset_alignment(access, WC_STORE_PAGE, WC_STORE_PAGE) >= 0)
         return access;
     H5Pclose(access);
     return -1;

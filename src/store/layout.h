@@ -34,6 +34,9 @@ hid_t wc_layout_text(size_t bytes); /* of fixed length, UTF-8, padded with zeros
 /* Which type is it? False: none that Wavecut writes. */
 bool wc_layout_type_of(hid_t type, wc_type *found);
 
+/* Where chunk `number` of a dataset is, counted row-major, without filters. False: nowhere. */
+bool wc_layout_chunk(hid_t set, uint64_t number, haddr_t *at);
+
 /* How HDF5 opens a file here: through `driver`, in the format of 1.8. Negative: failed. */
 hid_t wc_layout_access(wc_driver *driver);
 

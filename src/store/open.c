@@ -109,26 +109,27 @@ static wc_status scan_head(wc_reader *r, hid_t file, wc_error *error) {
 
 /* ---- datasets ---- */
 
-static bool is_contiguous(hid_t set) {
+static H5D_layout_t layout_of(hid_t set) {
     hid_t properties = H5Dget_create_plist(set);
-    bool contiguous = properties >= 0 && H5Pget_layout(properties) == H5D_CONTIGUOUS &&
-                      H5Pget_external_count(properties) == 0;
+    bool plain = properties >= 0 && H5Pget_external_count(properties) == 0 &&
+                 H5Pget_nfilters(properties) == 0;
+    H5D_layout_t layout = plain ? H5Pget_layout(properties) : H5D_LAYOUT_ERROR;
     if (properties >= 0)
         H5Pclose(properties);
-    return contiguous;
+    return layout;
 }
 
-/* Its bytes must be one of the extents that the trailer knows. */
+/* Its bytes must be an extent that the trailer knows. */
 static bool place_of(const wc_reader *r, hid_t set, uint64_t count, uint64_t bytes_each,
                      wc_extent_kind kind, wc_place *place) {
     uint64_t bytes;
-    if (!wc_multiply(count, bytes_each, &bytes) || !is_contiguous(set))
+    if (!wc_multiply(count, bytes_each, &bytes) || layout_of(set) != H5D_CONTIGUOUS)
         return false;
     *place = (wc_place){.count = count};
     if (!bytes)
         return true;
     haddr_t at = H5Dget_offset(set);
-    if (at == HADDR_UNDEF || !wc_trailer_has(&r->trailer, (wc_extent){at, bytes, kind}))
+    if (at == HADDR_UNDEF || !wc_trailer_has(&r->trailer, (wc_extent){at, bytes, kind}, 1, bytes))
         return false;
     place->offset = at;
     return true;
@@ -189,6 +190,38 @@ static bool make_room(wc_reader *r) {
     return true;
 }
 
+static bool get_chunk(hid_t set, wc_array *array) {
+    hsize_t chunk[WC_STORE_MAX_DIMS];
+    hid_t properties = H5Dget_create_plist(set);
+    int ndims = (int)array->ndims;
+    bool good = properties >= 0 && H5Pget_chunk(properties, ndims, chunk) == ndims;
+    if (properties >= 0)
+        H5Pclose(properties);
+    for (int i = 0; i < ndims && good; i++) {
+        array->chunk[i] = chunk[i];
+        good = chunk[i] >= 1 && chunk[i] <= array->shape[i];
+    }
+    return good && wc_array_is_chunked(array);
+}
+
+/* Likewise, where it has chunks: each of them. */
+static bool chunks_of(const wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
+    uint64_t bytes = wc_type_bytes(array->type);
+    haddr_t at;
+    if (!get_chunk(set, array))
+        return false;
+    for (uint32_t d = 0; d < array->ndims; d++)
+        if (!wc_multiply(bytes, array->chunk[d], &bytes))
+            return false;
+    *place = (wc_place){.count = array->total};
+    if (bytes > INT64_MAX || !wc_layout_chunk(set, 0, &at) ||
+        !wc_trailer_has(&r->trailer, (wc_extent){at, bytes, WC_EXTENT_DATA}, wc_array_chunks(array),
+                        wc_chunk_step(bytes)))
+        return false;
+    place->offset = at;
+    return true;
+}
+
 static bool describe(const wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
     hsize_t shape[WC_STORE_MAX_DIMS];
     int ndims;
@@ -202,7 +235,9 @@ static bool describe(const wc_reader *r, hid_t set, wc_array *array, wc_place *p
     if (H5Aexists(set, "global") > 0) {
         array->ndims = (uint32_t)ndims;
         for (int i = 0; i < ndims; i++)
-            array->shape[i] = shape[i];
+            array->shape[i] = array->chunk[i] = shape[i];
+        if (layout_of(set) == H5D_CHUNKED)
+            return chunks_of(r, set, array, place);
     } else if (ndims != 1) {
         return false;
     }

@@ -257,13 +257,13 @@ static wc_status read_hashed(wc_reader *r, uint64_t from, uint64_t bytes, void *
 /* The elements of a box in its own order. */
 static wc_status read_box(wc_reader *r, size_t array, const wc_box *box, void *to, uint64_t *hash,
                           wc_error *error) {
-    uint64_t each = wc_type_bytes(r->arrays[array].type);
-    wc_runs runs = wc_box_runs(box);
+    uint64_t place, bytes;
+    wc_box_walk walk;
     wc_intake in;
     wc_status status = begin_intake(&in, r, to, error);
-    for (uint64_t i = 0; i < runs.count && status == WC_OK; i++)
-        status = take_in(&in, r->data[array].offset + wc_box_place(box, &runs, i) * each,
-                         runs.length * each, error);
+    wc_box_walk_begin(&walk, box, r->arrays[array].chunk, wc_type_bytes(r->arrays[array].type));
+    while (status == WC_OK && wc_box_walk_next(&walk, &place, &bytes))
+        status = take_in(&in, r->data[array].offset + place, bytes, error);
     *hash = end_intake(&in);
     return status;
 }

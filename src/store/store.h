@@ -23,6 +23,7 @@
 
 #define WC_STORE_NAME_BYTES 256 /* a protected name with its terminating zero */
 #define WC_STORE_MAX_DIMS WC_BOX_DIMS
+#define WC_STORE_PAGE 4096 /* where large data begin */
 #define WC_STORE_REASON_BYTES 256
 
 /* One protected name as the whole job sees it. */
@@ -31,12 +32,30 @@ typedef struct wc_array {
     wc_type type;
     uint32_t ndims; /* 0: local (ranks' elements one after the other); else a global array */
     uint64_t total; /* elements of all ranks together */
-    uint64_t shape[WC_STORE_MAX_DIMS]; /* global shape when ndims > 0 */
+    /* When ndims > 0: the global shape, and that of the chunks in which it is stored: the same if it is contiguous. Chunks
+     * have a page at least, and not more than 2^32 - 1 bytes. */
+    uint64_t shape[WC_STORE_MAX_DIMS], chunk[WC_STORE_MAX_DIMS];
 } wc_array;
+
+static inline bool wc_array_is_chunked(const wc_array *array) {
+    bool chunked = false;
+    for (uint32_t d = 0; d < array->ndims; d++)
+        chunked = chunked || array->chunk[d] != array->shape[d];
+    return chunked;
+}
+
+/* How many there are of a chunked one. */
+static inline uint64_t wc_array_chunks(const wc_array *array) {
+    uint64_t chunks = 1;
+    for (uint32_t d = 0; d < array->ndims; d++)
+        chunks *= (array->shape[d] - 1) / array->chunk[d] + 1;
+    return chunks;
+}
 
 /* Where the parts of an array are in the file. */
 typedef struct wc_array_place {
-    uint64_t data;  /* file offset of element 0 of /state/<name>; 0 when total is 0 */
+    uint64_t
+        data; /* file offset of element 0 of /state/<name>, or of its first chunk; 0 when total is 0 */
     uint64_t index; /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per
                        rank) */
 } wc_array_place;
@@ -141,7 +160,7 @@ typedef struct wc_store_file wc_store_file;
 
 /*
  * Makes DIR/wavecut-<id>.h5.partial with head, ranks and arrays, all space taken (posix_fallocate).
- * Checks that each dataset is contiguous, early-allocated and inside the file. places      out
+ * Checks that each dataset has its space where it is needed, inside the file. places      out
  * [narrays] ranks_place out file offset of rank 0's row of /ranks
  */
 wc_status wc_store_create(const char *dir, const wc_snapshot_head *head, const wc_array *arrays,

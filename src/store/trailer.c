@@ -28,9 +28,7 @@ typedef struct wc_trailer_tail {
 
 enum { LEAST_BYTES = sizeof(wc_trailer_head) + sizeof(wc_trailer_tail) };
 
-wc_status wc_extents_add(wc_extents *extents, wc_extent extent, wc_error *error) {
-    if (!extent.size)
-        return WC_OK;
+static wc_status add_one(wc_extents *extents, wc_extent extent, wc_error *error) {
     if (extents->count == extents->room) {
         size_t room = extents->room ? 2 * extents->room : 16;
         wc_extent *at = reallocarray(extents->at, room, sizeof *at);
@@ -41,6 +39,20 @@ wc_status wc_extents_add(wc_extents *extents, wc_extent extent, wc_error *error)
     }
     extents->at[extents->count++] = extent;
     return WC_OK;
+}
+
+wc_status wc_extents_add(wc_extents *extents, wc_extent extent, uint64_t count, uint64_t step,
+                         wc_error *error) {
+    wc_status status = WC_OK;
+    if (!extent.size)
+        return WC_OK;
+    if (extent.size == step) {
+        extent.size *= count;
+        return add_one(extents, extent, error);
+    }
+    for (; count && status == WC_OK; count--, extent.offset += step)
+        status = add_one(extents, extent, error);
+    return status;
 }
 
 wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t offset,
@@ -343,14 +355,26 @@ static size_t find(const wc_trailer *trailer, uint64_t offset) {
     return low ? low - 1 : trailer->extents.count;
 }
 
-bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent) {
-    if (!extent.size)
-        return true;
+static bool has_one(const wc_trailer *trailer, wc_extent extent) {
     size_t i = find(trailer, extent.offset);
     if (i == trailer->extents.count)
         return false;
     const wc_extent *e = &trailer->extents.at[i];
     return e->offset == extent.offset && e->size == extent.size && e->kind == extent.kind;
+}
+
+bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent, uint64_t count, uint64_t step) {
+    bool has = true;
+    if (!extent.size)
+        return true;
+    if (extent.size == step)
+        return !__builtin_mul_overflow(extent.size, count, &extent.size) &&
+               has_one(trailer, extent);
+    if (count > trailer->extents.count)
+        return false;
+    for (; count && has; count--, extent.offset += step)
+        has = has_one(trailer, extent);
+    return has;
 }
 
 static wc_status copy_block(const wc_trailer *trailer, size_t i, uint64_t block, int fd,

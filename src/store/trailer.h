@@ -31,8 +31,10 @@ typedef struct wc_extents {
     size_t count, room;
 } wc_extents;
 
-/* Empty extents are left out. Errors: MEMORY. */
-wc_status wc_extents_add(wc_extents *extents, wc_extent extent, wc_error *error);
+/* `count` of them, each `step` bytes behind the one before; those that touch are one. Empty ones are left out. Errors:
+ * MEMORY. */
+wc_status wc_extents_add(wc_extents *extents, wc_extent extent, uint64_t count, uint64_t step,
+                         wc_error *error);
 
 typedef struct wc_trailer {
     uint64_t end; /* of the HDF5 file: the trailer begins here */
@@ -50,8 +52,8 @@ wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_er
  * IO, MEMORY. */
 wc_status wc_trailer_read(int fd, const char *path, wc_trailer *trailer, wc_error *error);
 
-/* Is this exactly one extent of that kind? An empty one is. */
-bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent);
+/* Are these exactly what wc_extents_add has added? Empty ones are. */
+bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent, uint64_t count, uint64_t step);
 
 /* Reads and checks `bytes` from `offset`, inside a table called `what`. Errors: DAMAGED, IO,
  * MEMORY. */

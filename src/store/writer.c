@@ -44,6 +44,7 @@ typedef struct wc_job {
         struct {
             const char *from;
             const wc_box *box;
+            const uint64_t *chunk;
             size_t each;
             uint64_t to;
             uint64_t *checksum;
@@ -107,7 +108,7 @@ static void open_file(wc_writer *w, char *path, wc_error *error) {
 /* Writes up to `bytes`, at least one; -1 and errno if that is not possible. */
 static ssize_t write_some(wc_writer *w, const char *from, size_t bytes, uint64_t to) {
     bool aligned = ((uintptr_t)from | to) % PAGE == 0;
-    if (w->direct >= 0 && aligned && bytes >= PAGE) {
+    if (w->direct >= 0 && aligned && bytes >= DIRECT_LEAST) {
         ssize_t n = pwrite(w->direct, from, bytes - bytes % PAGE, (off_t)to);
         if (n > 0 || (n < 0 && errno != EINVAL))
             return n;
@@ -154,20 +155,13 @@ static size_t next_piece(const char *from, size_t left, uint64_t to) {
     return piece - piece % PAGE ? piece - piece % PAGE : piece;
 }
 
-static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
-    const char *from = job->extent.from;
-    size_t left = job->extent.bytes;
-    uint64_t to = job->extent.to;
-    XXH3_state_t hash;
-    XXH3_64bits_reset(&hash);
-    if (w->fd < 0) {
-        wc_error_set(error, WC_ERR_IO, "no file is open for writing");
-        return;
-    }
+/* Bytes that stand together in the file; `hash` may be NULL. */
+static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to,
+                        XXH3_state_t *hash, wc_error *error) {
     while (left) {
         size_t piece = next_piece(from, left, to);
-        if (job->extent.checksum)
-            XXH3_64bits_update(&hash, from, piece);
+        if (hash)
+            XXH3_64bits_update(hash, from, piece);
         if (!write_all(w, from, piece, to)) {
             wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
                          w->path, piece, (unsigned long long)to, advice(errno));
@@ -177,30 +171,40 @@ static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
         to += piece;
         left -= piece;
     }
-    if (job->extent.checksum)
-        *job->extent.checksum = XXH3_64bits_digest(&hash);
-    WC_FAULT("after_extent");
 }
 
-/* Run by run; these are short, so the page cache puts together what neighbours write. */
+static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    write_piece(w, job->extent.from, job->extent.bytes, job->extent.to,
+                job->extent.checksum ? &hash : NULL, error);
+    if (job->extent.checksum)
+        *job->extent.checksum = XXH3_64bits_digest(&hash);
+}
+
 static void write_box(wc_writer *w, const wc_job *job, wc_error *error) {
     const char *from = job->box.from;
-    wc_runs runs = wc_box_runs(job->box.box);
-    size_t bytes = (size_t)runs.length * job->box.each;
-    if (w->fd < 0) {
+    uint64_t place, bytes;
+    wc_box_walk walk;
+    XXH3_state_t hash;
+    XXH3_64bits_reset(&hash);
+    wc_box_walk_begin(&walk, job->box.box, job->box.chunk, job->box.each);
+    while (error->status == WC_OK && wc_box_walk_next(&walk, &place, &bytes)) {
+        write_piece(w, from, bytes, job->box.to + place, &hash, error);
+        from += bytes;
+    }
+    *job->box.checksum = XXH3_64bits_digest(&hash);
+}
+
+static void write_data(wc_writer *w, const wc_job *job, wc_error *error) {
+    if (w->fd < 0)
         wc_error_set(error, WC_ERR_IO, "no file is open for writing");
-        return;
-    }
-    for (uint64_t i = 0; i < runs.count; i++, from += bytes) {
-        uint64_t to = job->box.to + wc_box_place(job->box.box, &runs, i) * job->box.each;
-        if (!write_all(w, from, bytes, to)) {
-            wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
-                         w->path, bytes, (unsigned long long)to, advice(errno));
-            return;
-        }
-    }
-    *job->box.checksum = XXH3_64bits(job->box.from, runs.count * bytes);
-    WC_FAULT("after_extent");
+    else if (job->kind == JOB_BOX)
+        write_box(w, job, error);
+    else
+        write_extent(w, job, error);
+    if (error->status == WC_OK)
+        WC_FAULT("after_extent");
 }
 
 /* What fsync says is said once: so its word counts, and the file is closed whatever it was. */
@@ -228,10 +232,8 @@ static void do_job(wc_writer *w, const wc_job *job, wc_error *error) {
         open_file(w, job->path, error);
         break;
     case JOB_EXTENT:
-        write_extent(w, job, error);
-        break;
     case JOB_BOX:
-        write_box(w, job, error);
+        write_data(w, job, error);
         break;
     case JOB_RUN:
         job->run.task(job->run.context, error);
@@ -370,13 +372,9 @@ wc_status wc_writer_extent(wc_writer *w, const void *from, size_t bytes, uint64_
     return enqueue(w, &job, error);
 }
 
-wc_status wc_writer_box(wc_writer *w, const void *from, const wc_box *box, size_t each, uint64_t to,
-                        uint64_t *checksum, wc_error *error) {
-    wc_runs runs = wc_box_runs(box);
-    if (runs.count == 1) /* one extent, which may go around the page cache */
-        return wc_writer_extent(w, from, (size_t)runs.length * each,
-                                to + wc_box_place(box, &runs, 0) * each, checksum, error);
-    wc_job job = {.kind = JOB_BOX, .box = {from, box, each, to, checksum}};
+wc_status wc_writer_box(wc_writer *w, const void *from, const wc_box *box, const uint64_t *chunk,
+                        size_t each, uint64_t to, uint64_t *checksum, wc_error *error) {
+    wc_job job = {.kind = JOB_BOX, .box = {from, box, chunk, each, to, checksum}};
     return enqueue(w, &job, error);
 }
 

@@ -35,10 +35,11 @@ wc_status wc_writer_open(wc_writer *writer, const char *path, wc_error *error);
 wc_status wc_writer_extent(wc_writer *writer, const void *from, size_t bytes, uint64_t to,
                            uint64_t *checksum, wc_error *error);
 
-/* The same for a rank's part of a global array, whose elements have `each` bytes and begin at file offset `to`. The box is
- * the caller's, likewise. */
-wc_status wc_writer_box(wc_writer *writer, const void *from, const wc_box *box, size_t each,
-                        uint64_t to, uint64_t *checksum, wc_error *error);
+/* The same for a rank's part of a global array of such chunks, whose elements have `each` bytes and begin at file offset
+ * `to`. The box and the shape of the chunks are the caller's, likewise. */
+wc_status wc_writer_box(wc_writer *writer, const void *from, const wc_box *box,
+                        const uint64_t *chunk, size_t each, uint64_t to, uint64_t *checksum,
+                        wc_error *error);
 
 /* Queues any work (rank 0's HDF5 calls) in order with the extents. */
 wc_status wc_writer_run(wc_writer *writer, wc_writer_task task, void *context, wc_error *error);

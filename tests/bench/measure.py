@@ -117,6 +117,9 @@ def write(bench):
             name = f"{RANKS} x {mib} MiB, {meanwhile}: against"
             bench.add("write", f"{name} O_DIRECT + fsync", "ms", direct, commit)
             bench.add("write", f"{name} parallel HDF5 + fsync", "ms", hdf5, commit)
+    for split in ("rows", "columns", "blocks"):
+        direct, commit, _ = columns(bench, "bench_write", ("idle", "64", str(bench.repetitions), "{work}", split), milliseconds)
+        bench.add("write", f"{RANKS} x 64 MiB, one array in {split}: against O_DIRECT + fsync", "ms", direct, commit)
 
 
 # ---- output ----

@@ -9,7 +9,8 @@
  * Between safe points the ranks sleep (idle) or compute (busy): the writer's thread stands back behind the computation.
  * The cut is immediate, so that each rank may pass as many safe points as it likes. No messages are sent.
  *
- *   write idle|busy MIB REPETITIONS DIRECTORY
+ *   write idle|busy MIB REPETITIONS DIRECTORY [rows|columns|blocks]
+ * MIB: of each rank, which has an array of its own, or a part of one that is split so.
  * prints a line for each repetition, in seconds: direct commit hdf5. The first, which warms up, is left out.
  */
 #include "reference.h"
@@ -62,8 +63,32 @@ static void measure(bool busy, double *state, size_t count, int repetitions,
     }
 }
 
+/* Parts of the same shape, as far as that goes a square, in a grid. */
+static wavecut_status protect_part(double *state, size_t count, const char *split) {
+    int ranks, rank, grid[2] = {0, 0};
+    PMPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    grid[0] = strcmp(split, "columns") == 0;
+    grid[1] = strcmp(split, "rows") == 0;
+    PMPI_Dims_create(ranks, 2, grid);
+    size_t local[2] = {1, count};
+    while (local[0] * 4 <= local[1]) {
+        local[0] *= 2;
+        local[1] /= 2;
+    }
+    const size_t global[2] = {local[0] * (size_t)grid[0], local[1] * (size_t)grid[1]};
+    const size_t offset[2] = {local[0] * (size_t)(rank / grid[1]),
+                              local[1] * (size_t)(rank % grid[1])};
+    return wavecut_protect_array("u", state, MPI_DOUBLE, 2, global, local, offset);
+}
+
+static wavecut_status protect(double *state, size_t count, const char *split) {
+    return split ? protect_part(state, count, split)
+                 : wavecut_protect("u", state, count, MPI_DOUBLE);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 5)
+    if (argc < 5)
         return 2;
     MPI_Init(&argc, &argv);
     bool busy = strcmp(argv[1], "busy") == 0;
@@ -73,8 +98,7 @@ int main(int argc, char **argv) {
         state[i] = (double)(i * 2654435761u);
     if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
         wavecut_cut(WAVECUT_IMMEDIATE) != WAVECUT_OK ||
-        wavecut_protect("u", state, count, MPI_DOUBLE) != WAVECUT_OK ||
-        wavecut_restore(NULL) != WAVECUT_OK)
+        protect(state, count, argv[5]) != WAVECUT_OK || wavecut_restore(NULL) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
     measure(busy, state, count, atoi(argv[3]), argv[4]);
     wavecut_finalize();

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIMS = 3, ARRAYS = 5 };
+enum { DIMS = 3, ARRAYS = 7 };
 
 /* A global array and this rank's part; `split`: the axes that are cut. */
 typedef struct part {
@@ -26,6 +26,7 @@ typedef struct part {
     int ndims, split[DIMS];
     size_t global[DIMS], local[DIMS], offset[DIMS], count;
     bool backwards; /* the last rank has the first part */
+    bool rounded;   /* parts are of one shape, but for the last ones */
     double *data;
 } part;
 
@@ -34,7 +35,9 @@ static part parts[ARRAYS] = {
     {.name = "field", .ndims = 2, .split = {1, 1}, .global = {37, 53}},
     {.name = "columns", .ndims = 2, .split = {0, 1}, .global = {5, 1200}, .backwards = true},
     {.name = "fields/block", .ndims = 3, .split = {1, 1, 1}, .global = {11, 9, 130}},
-    {.name = "few", .ndims = 2, .split = {1, 0}, .global = {2, 700}, .backwards = true}};
+    {.name = "few", .ndims = 2, .split = {1, 0}, .global = {2, 700}, .backwards = true},
+    {.name = "tiles/even", .ndims = 2, .split = {0, 1}, .global = {150, 720}},
+    {.name = "tiles/edge", .ndims = 2, .split = {1, 1}, .global = {301, 507}, .rounded = true}};
 
 static int rank, ranks;
 static long step;
@@ -51,6 +54,10 @@ static void expect(bool well, const char *what) {
 
 /* ---- tiles ---- */
 
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 static void cut(part *p) {
     int dims[DIMS] = {0}, at = p->backwards ? ranks - 1 - rank : rank;
     for (int d = 0; d < p->ndims; d++)
@@ -60,8 +67,9 @@ static void cut(part *p) {
     for (int d = p->ndims - 1; d >= 0; d--) {
         size_t n = (size_t)dims[d], i = (size_t)(at % dims[d]);
         at /= dims[d];
-        p->offset[d] = i * p->global[d] / n;
-        p->local[d] = (i + 1) * p->global[d] / n - p->offset[d];
+        size_t even = (p->global[d] + n - 1) / n, end = p->global[d];
+        p->offset[d] = p->rounded ? least(i * even, end) : i * end / n;
+        p->local[d] = (p->rounded ? least((i + 1) * even, end) : (i + 1) * end / n) - p->offset[d];
         p->count *= p->local[d];
     }
     p->data = job_allocate(p->count + 1, sizeof *p->data);

@@ -131,7 +131,8 @@ static void bad_shapes(void **state) {
                       .type = WC_TYPE_F64,
                       .ndims = 3,
                       .total = 0,
-                      .shape = {1ull << 32, 1ull << 32, 16}};
+                      .shape = {1ull << 32, 1ull << 32, 16},
+                      .chunk = {1ull << 32, 1ull << 32, 16}};
     wc_snapshot_head head = {.id = 1, .ranks = 1};
     wc_array_place place;
     uint64_t ranks_place;

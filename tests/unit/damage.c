@@ -168,7 +168,7 @@ static void renew_trailer(const damage *d) {
     wc_error error = {WC_OK, ""};
     assert_int_equal(ftruncate(d->fd, (off_t)d->trailer.end), 0);
     for (size_t i = 0; i < d->trailer.extents.count; i++)
-        assert_int_equal(wc_extents_add(&extents, d->trailer.extents.at[i], &error), WC_OK);
+        assert_int_equal(wc_extents_add(&extents, d->trailer.extents.at[i], 1, 0, &error), WC_OK);
     assert_int_equal(wc_trailer_append(d->fd, d->path, &extents, &error), WC_OK);
     free(extents.at);
 }

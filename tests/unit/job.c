@@ -133,6 +133,7 @@ static void describe(wc_array arrays[JOB_ARRAYS]) {
     arrays[JOB_FIELD].ndims = 2;
     arrays[JOB_FIELD].shape[0] = JOB_RANKS * JOB_ROWS;
     arrays[JOB_FIELD].shape[1] = JOB_COLUMNS;
+    memcpy(arrays[JOB_FIELD].chunk, arrays[JOB_FIELD].shape, sizeof arrays[JOB_FIELD].shape);
 }
 
 /* Everything that one rank writes; kept until its writer is idle. */
