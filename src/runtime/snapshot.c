@@ -102,8 +102,12 @@ static bool is_root(void) {
 }
 
 static bool communicated(void) {
-    int all;
-    PMPI_Testall(3, S.requests, &all, MPI_STATUSES_IGNORE);
+    bool all = true;
+    for (MPI_Request *r = S.requests; r < S.requests + 3; r++) {
+        int one;
+        PMPI_Test(r, &one, MPI_STATUS_IGNORE);
+        all = all && one;
+    }
     return all;
 }
 
