@@ -167,15 +167,20 @@ wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count
  * for later.
  *   name      in  as wavecut_protect
  *   requests  in  [count] the caller's; must stay valid until unprotected, protected again or finalized. At each safe
- *                 point every element is MPI_REQUEST_NULL or a request of a receive or send that is outstanding
+ *                 point every element is MPI_REQUEST_NULL, a persistent request, or a request of a receive or send that
+ *                 is outstanding
  *   count     in  elements; may be 0
  * After a restart
  *   - a receive that was outstanding is outstanding again: same buffer, count, datatype, source, tag and communicator,
  *     posted in the order of before. It gets what it would have got: first what was in flight to it at the snapshot;
- *   - a send is MPI_REQUEST_NULL: its message has been received, or is in the snapshot as in flight;
+ *   - so is a persistent receive that was active: the program has made the same one again (MPI_Recv_init) and put it
+ *     into the element before wavecut_restore, which starts it;
+ *   - a send is MPI_REQUEST_NULL, or inactive if it is persistent: its message has been received, or is in the snapshot
+ *     as in flight;
  *   - the same is a receive from MPI_PROC_NULL, and one that MPI_Request_get_status has called complete; waiting for
  *     it gives an empty status.
- * Where a receive is posted again must be known in another process, which has other addresses. So its whole buffer lies
+ * Persistent requests that are inactive need no protection. The buffers of active ones are the program's affair.
+ * Where another receive is posted again must be known in another process, which has other addresses. So its whole buffer lies
  * inside one array that is protected by wavecut_protect or wavecut_protect_array, and is kept as a place in it. (If the
  * program itself had to post them, it would have to know which of them had been completed at the snapshot.) Hence
  * receives are begun after wavecut_restore, and only if it was a fresh start:
@@ -195,7 +200,8 @@ wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count
  * synchronous sends. So does any request that is outstanding and not protected, and each that is a nonblocking
  * collective's or a file's.
  * Local. A failure leaves what was protected before. Errors: ARGUMENT, NAME, MEMORY, ORDER. wavecut_restore returns
- * MISMATCH if a receive has no place any more, and ORDER if an element is not MPI_REQUEST_NULL at a restart.
+ * MISMATCH if a receive has no place any more or an active persistent one is not made again, and ORDER if an element is
+ * neither MPI_REQUEST_NULL nor an inactive persistent request at a restart.
  */
 wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[], int count);
 
@@ -228,7 +234,8 @@ wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *typ
 wavecut_status wavecut_restore(int *restarted);
 
 /*
- * A safe point: the protected memory describes this rank fully, and no request is outstanding but protected ones
+ * A safe point: the protected memory describes this rank fully, and no request is outstanding (active, if it is
+ * persistent) but protected ones
  * (wavecut_protect_requests). A snapshot that is
  * due records this rank here; otherwise the call costs a few instructions. Local (aligned programs pass it
  * equally often on every rank). Errors: ORDER.

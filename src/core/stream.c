@@ -116,7 +116,7 @@ static void unlink_stream(wc_stream *s) {
 
 void wc_streams_drop(wc_streams *streams, bool (*settled)(const wc_stream *)) {
     WC_EACH(streams, wc_stream, s) {
-        if (settled(s)) {
+        if (!s->pinned && settled(s)) {
             unlink_stream(s);
             wc_stream **seen = wc_stream_slot(s->comm, streams->direction, s->peer, s->tag);
             if (*seen == s)

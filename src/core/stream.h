@@ -78,6 +78,7 @@ typedef struct wc_stream {
     uint64_t cut_handed; /* handed at the record */
     uint64_t stashed;    /* in the stash */
     uint64_t in_cut;     /* messages of the cut's channel state found so far */
+    uint32_t pinned;     /* persistent requests that refer to it: it stays */
 } wc_stream;
 
 typedef struct wc_streams {

@@ -380,6 +380,7 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     c->going = false;
     if (rc != MPI_SUCCESS) /* the application's own function has said no */
         return rc;
+    wc_persistent_leave(c);
     wc_core_free_comm(&L.core, &c->core);
     L.last_comm = WC_NO_COMM;
     wc_comm_no_fast();

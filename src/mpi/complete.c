@@ -22,11 +22,21 @@ static wc_request *find(MPI_Request handle) {
     return handle == MPI_REQUEST_NULL ? NULL : wc_request_find(handle);
 }
 
-/* One that MPI alone knows is `after` a completing call. */
+/* MPI has completed one that it alone knows: it is `after` that, and stays if it is persistent. */
 static void took(MPI_Request *request, MPI_Request after) {
-    if (*request != MPI_REQUEST_NULL && after == MPI_REQUEST_NULL)
+    if (after != MPI_REQUEST_NULL)
+        wc_persistent_completed(*request);
+    else if (*request != MPI_REQUEST_NULL)
         L.outstanding -= !wc_foreign_completed(*request);
     *request = after;
+}
+
+/* The same on the FAST way. */
+static void note_completed(MPI_Request handle, MPI_Request after) {
+    if (after != MPI_REQUEST_NULL)
+        wc_persistent_completed(handle);
+    else if (handle != MPI_REQUEST_NULL)
+        wc_posted_completed(handle);
 }
 
 /* As MPI_Test. */
@@ -37,8 +47,10 @@ static int test_one(MPI_Request *request, int *flag, MPI_Status *status) {
         return *flag ? finish(r, request, status) : MPI_SUCCESS;
     }
     MPI_Request after = *request;
+    *flag = 0;
     int rc = PMPI_Test(&after, flag, status);
-    took(request, after);
+    if (*flag)
+        took(request, after);
     return rc;
 }
 
@@ -73,16 +85,15 @@ static bool is_fast(void) {
         ended_;                                                                                    \
     })
 
-WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
-    WC_GUARD(__func__);
+__attribute__((noinline)) static int wait_slow(MPI_Request *request, MPI_Status *status) {
+    WC_GUARD("MPI_Wait");
     MPI_Request handle = *request;
     if (L.way == WC_WAY_OFF || handle == MPI_REQUEST_NULL)
         return WC_WAITING(PMPI_Wait(request, status));
     if (is_fast()) {
         int rc, flag;
         if (WAIT_FAST(rc, PMPI_Wait(request, status), PMPI_Test(request, &flag, status), flag)) {
-            if (*request == MPI_REQUEST_NULL)
-                wc_posted_completed(handle);
+            note_completed(handle, *request);
             return rc;
         }
     }
@@ -94,6 +105,15 @@ WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
     return rc;
 }
 
+/* Aligned programs wait natively, so what this call will have done can be noted before it. */
+WC_EXPORT int MPI_Wait(MPI_Request *request, MPI_Status *status) {
+    wc_persistent *p = L.ends_natively ? wc_persistent_look(*request) : NULL;
+    if (!p)
+        return wait_slow(request, status);
+    wc_persistent_complete(p);
+    return PMPI_Wait(request, status);
+}
+
 WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
     WC_GUARD(__func__);
     MPI_Request handle = *request;
@@ -101,8 +121,8 @@ WC_EXPORT int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status) {
         return PMPI_Test(request, flag, status);
     if (is_fast()) {
         int rc = PMPI_Test(request, flag, status);
-        if (*flag && *request == MPI_REQUEST_NULL)
-            wc_posted_completed(handle);
+        if (*flag)
+            note_completed(handle, *request);
         return rc;
     }
     wc_layer_touch();
@@ -132,12 +152,6 @@ static MPI_Request *keep_handles(const MPI_Request requests[], int n, MPI_Reques
     return handles;
 }
 
-static void note_completed(const MPI_Request requests[], const MPI_Request *handles, int n) {
-    for (int i = 0; i < n; i++)
-        if (handles[i] != MPI_REQUEST_NULL && requests[i] == MPI_REQUEST_NULL)
-            wc_posted_completed(handles[i]);
-}
-
 static void drop_handles(MPI_Request *handles, const MPI_Request few[FEW]) {
     if (handles != few)
         free(handles);
@@ -150,6 +164,22 @@ static MPI_Status *status_at(MPI_Status statuses[], int i) {
 static void set_error(MPI_Status statuses[], int i, int code) {
     if (statuses != MPI_STATUSES_IGNORE)
         statuses[i].MPI_ERROR = code;
+}
+
+/* Where errors return, only statuses tell which persistent requests are not complete. */
+static MPI_Status *tell_errors(int n, MPI_Status statuses[]) {
+    bool needed = L.careful && L.persistent.count && statuses == MPI_STATUSES_IGNORE;
+    return needed ? wc_core_alloc((size_t)n * sizeof *statuses) : statuses;
+}
+
+/* MPI has completed all; if one has failed, not those that are pending. */
+static void note_all(int n, const MPI_Request requests[], const MPI_Request handles[],
+                     const MPI_Status *told, int rc) {
+    bool all = rc == MPI_SUCCESS || (rc == MPI_ERR_IN_STATUS && told == MPI_STATUSES_IGNORE);
+    for (int i = 0; i < n; i++)
+        if (all || requests[i] == MPI_REQUEST_NULL ||
+            (rc == MPI_ERR_IN_STATUS && told[i].MPI_ERROR != MPI_ERR_PENDING))
+            note_completed(handles[i], requests[i]);
 }
 
 /* The requests without the receives that are looked after here: MPI completes those that are left,
@@ -194,7 +224,7 @@ static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuse
     MPI_Request few[FEW], *rest = others(n, requests, few, &ours);
     int rc = PMPI_Testall(n, rest, flag, statuses);
     *flag = *flag || rc != MPI_SUCCESS;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && *flag; i++)
         if (!find(requests[i]))
             took(&requests[i], rest[i]);
     drop_handles(rest, few);
@@ -203,7 +233,7 @@ static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuse
 
 /* Is everything that was started in `requests`? Then nothing has to be looked up. */
 static inline bool is_everything(int n, const MPI_Request requests[]) {
-    return !L.foreign_count && count_active(n, requests) == L.outstanding;
+    return L.plain && count_active(n, requests) == L.outstanding;
 }
 
 static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
@@ -220,10 +250,13 @@ static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuse
 static bool waitall_some(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
     int flag;
     MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
-    bool done = WAIT_FAST(*rc, PMPI_Waitall(n, requests, statuses),
-                          PMPI_Testall(n, requests, &flag, statuses), flag);
+    MPI_Status *told = tell_errors(n, statuses);
+    bool done = WAIT_FAST(*rc, PMPI_Waitall(n, requests, told),
+                          PMPI_Testall(n, requests, &flag, told), flag);
     if (done)
-        note_completed(requests, handles, n);
+        note_all(n, requests, handles, told, *rc);
+    if (told != statuses)
+        free(told);
     drop_handles(handles, few);
     return done;
 }
@@ -262,7 +295,7 @@ static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
 __attribute__((noinline)) static int waitall_at_hand(int n, MPI_Request requests[],
                                                      MPI_Status statuses[]) {
     int flag;
-    bool fast = L.immediate && L.way == WC_WAY_FAST && !L.careful && !L.foreign_count;
+    bool fast = L.immediate && L.way == WC_WAY_FAST && L.plain;
     if (__builtin_expect(!fast || wc_layer_clock() >= L.next_tick, 0))
         return waitall_slow(n, requests, statuses);
     L.core.recordable = false;
@@ -291,8 +324,13 @@ WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status s
         return PMPI_Testall(n, requests, flag, statuses);
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
-        int rc = PMPI_Testall(n, requests, flag, statuses);
-        note_completed(requests, handles, n);
+        MPI_Status *told = tell_errors(n, statuses);
+        *flag = 0;
+        int rc = PMPI_Testall(n, requests, flag, told);
+        if (*flag || rc != MPI_SUCCESS)
+            note_all(n, requests, handles, told, rc);
+        if (told != statuses)
+            free(told);
         drop_handles(handles, few);
         return rc;
     }
@@ -304,6 +342,12 @@ WC_EXPORT int MPI_Testall(int n, MPI_Request requests[], int *flag, MPI_Status s
 }
 
 /* ---- any and some ---- */
+
+static void note_some(const MPI_Request requests[], const MPI_Request handles[], int n,
+                      const int indices[]) {
+    for (int k = 0; k < n; k++)
+        note_completed(handles[indices[k]], requests[indices[k]]);
+}
 
 static wc_request *find_ready(MPI_Request handle) {
     wc_request *r = find(handle);
@@ -336,10 +380,11 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
     int rc, flag;
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        *index = MPI_UNDEFINED;
         bool done = WAIT_FAST(rc, PMPI_Waitany(n, requests, index, status),
                               PMPI_Testany(n, requests, index, &flag, status), flag);
         if (done)
-            note_completed(requests, handles, n);
+            note_some(requests, handles, *index != MPI_UNDEFINED, index);
         drop_handles(handles, few);
         if (done)
             return rc;
@@ -358,8 +403,9 @@ WC_EXPORT int MPI_Testany(int n, MPI_Request requests[], int *index, int *flag,
         return PMPI_Testany(n, requests, index, flag, status);
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        *index = MPI_UNDEFINED;
         int rc = PMPI_Testany(n, requests, index, flag, status);
-        note_completed(requests, handles, n);
+        note_some(requests, handles, *index != MPI_UNDEFINED, index);
         drop_handles(handles, few);
         return rc;
     }
@@ -410,10 +456,11 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
     int rc;
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        *done = 0;
         bool some = WAIT_FAST(rc, PMPI_Waitsome(n, requests, done, indices, statuses),
                               PMPI_Testsome(n, requests, done, indices, statuses), *done);
         if (some)
-            note_completed(requests, handles, n);
+            note_some(requests, handles, *done, indices);
         drop_handles(handles, few);
         if (some)
             return rc;
@@ -432,8 +479,9 @@ WC_EXPORT int MPI_Testsome(int n, MPI_Request requests[], int *done, int indices
         return PMPI_Testsome(n, requests, done, indices, statuses);
     if (is_fast()) {
         MPI_Request few[FEW], *handles = keep_handles(requests, n, few);
+        *done = 0;
         int rc = PMPI_Testsome(n, requests, done, indices, statuses);
-        note_completed(requests, handles, n);
+        note_some(requests, handles, *done, indices);
         drop_handles(handles, few);
         return rc;
     }
@@ -582,14 +630,18 @@ WC_EXPORT int MPI_Request_get_status_some(int n, SAME_REQUESTS, int *done, int i
 
 WC_EXPORT int MPI_Request_free(MPI_Request *request) {
     WC_GUARD(__func__);
-    wc_request *r = look_after(*request);
+    wc_persistent *p = L.way == WC_WAY_OFF ? NULL : wc_persistent_find(*request);
+    wc_request *r = p && !p->active ? NULL : look_after(*request);
+    if (!r && p)
+        L.outstanding -= p->active;
+    else if (!r && *request != MPI_REQUEST_NULL)
+        L.outstanding -= !wc_foreign_completed(*request);
+    if (p)
+        wc_persistent_forget(p);
     if (!r) {
         L.core.recordable = false;
-        if (*request != MPI_REQUEST_NULL && !wc_persistent_forget(*request))
-            L.outstanding -= !wc_foreign_completed(*request);
         return PMPI_Request_free(request);
     }
-    wc_persistent_forget(*request);
     /* MPI would go on filling the buffer: so do we, under the same handle. */
     r->detached = true;
     L.detached++;
@@ -605,7 +657,8 @@ static bool is_generalized(MPI_Request handle) {
 }
 
 static int cancel_operation(MPI_Request *request) {
-    if (is_generalized(*request))
+    const wc_persistent *p = L.way == WC_WAY_OFF ? NULL : wc_persistent_find(*request);
+    if (is_generalized(*request) || (p && !p->active))
         return PMPI_Cancel(request);
     /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library
      * cancels sends that have left; the few that could be are not worth a table of sends. */
@@ -639,9 +692,10 @@ static bool in_use(MPI_Datatype type) {
     for (const wc_posted *p = L.posted; p < L.posted_next; p++)
         if (p->type == type)
             return true;
-    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
-        if (L.table[i] && L.table[i]->type == type)
+    WC_EACH_ENTRY(&L.receives, wc_request, r) {
+        if (r->type == type)
             return true;
+    }
     return wc_persistent_uses(type);
 }
 

@@ -13,6 +13,7 @@
 #define WC_MPI_LAYER_H
 
 #include "../core/core.h"
+#include "table.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -30,7 +31,7 @@
  * when that is needed. */
 typedef struct wc_posted {
     MPI_Request handle; /* MPI_REQUEST_NULL: complete */
-    wc_stream *stream;
+    wc_stream *stream;  /* NULL: a persistent one's, where the rest is too */
     void *buffer;
     MPI_Datatype type;
     int count;
@@ -85,6 +86,23 @@ typedef struct wc_request {
     struct wc_request *next_inside; /* of another thread's blocking call */
 } wc_request;
 
+/* A persistent request of the application. While a message may be in the library's hands, a receive
+ * that is started is looked after in a wc_request under the same handle. */
+typedef struct wc_persistent {
+    MPI_Request handle;
+    wc_stream *stream; /* pinned. NULL: wildcards, or only MPI has to do with it */
+    bool active;
+    bool receives;
+    bool left;         /* its communicator was freed */
+    wc_posted *posted; /* its place there, if it is active on the FAST way */
+    int count, peer, tag;
+    void *buffer;
+    MPI_Datatype type;
+    wc_mpi_comm *comm; /* NULL: only MPI has to do with it */
+} wc_persistent;
+
+#define WC_RECENT_BITS 8
+
 /* What a snapshot can't hold, while there is one. */
 typedef enum wc_open_kind {
     WC_OPEN_WINDOW,
@@ -132,14 +150,18 @@ typedef struct wc_layer {
     bool immediate;
     bool multiple;          /* MPI_THREAD_MULTIPLE: always SLOW, and with a lock. See thread.c */
     bool careful;           /* errors return on some communicator */
-    bool waits_natively;    /* on the FAST way of an aligned program whose errors are fatal */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_mpi_comm *recv_comm; /* `fast_comm` of aligned programs: their receives block in MPI */
     wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
-    wc_request **table;     /* receives by handle: open addressing */
-    size_t table_mask, table_count;
-    int outstanding; /* requests that are not in the table, and no foreign ones: see wc_outstanding */
+    bool starts_natively;   /* on the FAST way of a program whose errors are fatal */
+    bool ends_natively;     /* the same, and it is aligned */
+    bool waits_natively;    /* the same, and all requests are plain */
+    bool plain;             /* none of foreign and persistent requests, nor errors that return */
+    wc_table receives;      /* wc_request */
+    wc_table persistent;    /* wc_persistent */
+    wc_persistent *recent[1 << WC_RECENT_BITS]; /* of them, used lately; never NULL */
+    int outstanding; /* requests that are not in `receives`, and no foreign ones: see wc_outstanding */
     MPI_Request *foreign; /* those of collectives and files: a restart can't make them again */
     size_t foreign_count, foreign_room;
     int outstanding_at_safepoint; /* what starts one on the FAST way shows here alone that a record
@@ -393,17 +415,8 @@ void wc_request_insert(wc_request *r);        /* by handle */
 void wc_request_insert_inside(wc_request *r); /* of a blocking call */
 void wc_request_release(wc_request *r);       /* out of the table, if it is there, and free */
 
-static inline size_t wc_request_hash(MPI_Request handle) {
-    uint64_t x = (uint64_t)(uintptr_t)handle;
-    return (size_t)(x * UINT64_C(0x9E3779B97F4A7C15) >> 40);
-}
-
 static inline wc_request *wc_request_find(MPI_Request handle) {
-    size_t i = wc_request_hash(handle) & L.table_mask;
-    wc_request *r;
-    while ((r = L.table[i]) && r->handle != handle)
-        i = (i + 1) & L.table_mask;
-    return r;
+    return wc_table_find(&L.receives, handle);
 }
 
 /* Frees a datatype when no receive needs it any more. */
@@ -432,16 +445,11 @@ void wc_request_poll_detached(void);
 void wc_request_make_cancelled(MPI_Status *status);
 bool wc_request_uses(const wc_mpi_comm *c);
 
-/* Where a receive's handle comes from. */
-typedef enum wc_handle {
-    WC_HANDLE_NONE,      /* a blocking call's: the application has none */
-    WC_HANDLE_NEW,       /* is made */
-    WC_HANDLE_PERSISTENT /* is there already */
-} wc_handle;
-
-/* A receive begins, natively or in the library. *handle: out with NEW, in with PERSISTENT. */
+/* A receive begins, natively or in the library. *handle is made; NULL: of a blocking call, the
+ * application has none. */
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
-                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle);
+                     int tag, MPI_Comm comm, MPI_Request *handle);
+int wc_receive_start_persistent(const wc_persistent *p);
 /* The first message in the library's hands that a probe finds, told in `status`. NULL: none. */
 wc_message *wc_probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status);
 /* A blocking receive, whatever way. */
@@ -450,11 +458,44 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
 
 /* ---- persistent.c ---- */
 
-/* A persistent request that concerns MPI alone has been made (MPI_SUCCESS). Returns rc. */
+/* NULL: it is none. */
+static inline wc_persistent *wc_persistent_find(MPI_Request handle) {
+    return wc_table_find(&L.persistent, handle);
+}
+
+/* NULL: it is none, or was not used lately. */
+static inline wc_persistent *wc_persistent_look(MPI_Request handle) {
+    wc_persistent *p = L.recent[wc_table_spread(handle) >> (64 - WC_RECENT_BITS)];
+    return __builtin_expect(p->handle == handle, 1) ? p : NULL;
+}
+
+/* It is complete, on the FAST way or where only MPI knew it. */
+static inline void wc_persistent_complete(wc_persistent *p) {
+    if (!p->active)
+        return;
+    p->active = false;
+    L.outstanding--;
+    if (p->posted) {
+        p->posted->handle = MPI_REQUEST_NULL;
+        if (L.posted_next == p->posted + 1)
+            L.posted_next = p->posted;
+    }
+}
+
+void wc_persistent_open(void);
+/* One that concerns MPI alone has been made (MPI_SUCCESS). Returns rc. */
 int wc_persistent_made(int rc, const MPI_Request *request);
-/* The application has let go of the handle. False: it was none of these. */
-bool wc_persistent_forget(MPI_Request handle);
+/* MPI has completed it, if it is one, and active, and not in `receives`. */
+void wc_persistent_completed(MPI_Request handle);
+/* A receive of the table is over. It may be forgotten already. */
+void wc_persistent_ended(MPI_Request handle);
+/* The application has let go of the handle. */
+void wc_persistent_forget(wc_persistent *p);
 bool wc_persistent_uses(MPI_Datatype type);
+/* The application has let go of a communicator. */
+void wc_persistent_leave(const wc_mpi_comm *c);
+/* Begins a receive again that was outstanding at the record. */
+void wc_persistent_restart(wc_persistent *p);
 
 /* ---- port.c ---- */
 

@@ -35,12 +35,15 @@ void wc_layer_update(void) {
     if (L.way == WC_WAY_OFF)
         return;
     bool under_way = L.immediate && wc_core_busy(&L.core);
-    bool slow = L.multiple || under_way || wc_core_slow(&L.core) || L.core.slots || L.table_count ||
-                L.core.config.requests_allowed;
+    bool slow = L.multiple || under_way || wc_core_slow(&L.core) || L.core.slots ||
+                L.receives.count || L.core.config.requests_allowed;
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
-    L.waits_natively = !slow && !L.immediate && !L.careful && !L.foreign_count;
+    L.plain = !L.careful && !L.foreign_count && !L.persistent.count;
+    L.starts_natively = !slow && !L.careful;
+    L.ends_natively = L.starts_natively && !L.immediate;
+    L.waits_natively = L.ends_natively && L.plain;
     wc_comm_choose_fast();
 }
 
@@ -125,16 +128,16 @@ static void start(int thread_level) {
     PMPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &ub, &found);
     L.marker_tag = *ub;
     L.tag_ub = *ub - 1;
-    L.table_mask = 1023;
-    L.table = wc_core_alloc((L.table_mask + 1) * sizeof *L.table);
+    wc_table_open(&L.receives);
+    wc_persistent_open();
     wc_core_config config = {.max_streams = 65536, .max_stash = 4096};
     wc_core_init(&L.core, &wc_layer_port, &config);
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
     bool multiple = thread_level == MPI_THREAD_MULTIPLE;
     L.way = multiple ? WC_WAY_SLOW : WC_WAY_FAST;
-    L.waits_natively = !multiple;
     if (multiple)
         wc_thread_start();
+    wc_layer_update();
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */
     PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
     PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
@@ -227,14 +230,14 @@ static void finish(void) {
     if (L.way == WC_WAY_OFF)
         return;
     L.way = WC_WAY_OFF;
-    L.waits_natively = false;
+    L.starts_natively = L.ends_natively = L.waits_natively = false;
     wc_comm_no_fast();
     wc_comm_free_all();
     PMPI_Comm_free(&L.self);
     wc_core_free(&L.core);
-    free(L.table);
+    wc_table_close(&L.receives);
+    wc_table_close(&L.persistent);
     free(L.foreign);
-    L.table = NULL;
     L.multiple = false;
 }
 

@@ -172,7 +172,7 @@ static wc_reason may_record(void *context, int *peer, int *tag, const char **tex
     }
     if (L.foreign_count)
         return WC_REASON_COLLECTIVE_OPEN;
-    if (L.core.config.requests_allowed || (!L.table_count && !wc_outstanding()))
+    if (L.core.config.requests_allowed || (!L.receives.count && !wc_outstanding()))
         return WC_REASON_NONE;
     const wc_recv *r = unprotected(&others);
     if (r) {
@@ -270,8 +270,8 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
 
 /* Cancelled or matched: there is no third end. What the application has cancelled itself stays its
  * own, but must have come to its end too: it could still take a marker. A cancelled receive stays
- * allocated where the application holds its handle, so that this can't be given to another request.
- */
+ * allocated where the application holds its handle, so that this can't be given to another request;
+ * a persistent one does so by itself. */
 static bool take_back(void *context, wc_recv *recv) {
     (void)context;
     wc_request *r = request_of(recv);
@@ -287,7 +287,7 @@ static bool take_back(void *context, wc_recv *recv) {
         PMPI_Test_cancelled(&status, &cancelled);
     if (!cancelled || recv->cancelled)
         return false;
-    bool holds = !recv->inside && r->inner == r->handle;
+    bool holds = !recv->inside && r->inner == r->handle && !r->persistent;
     if (!holds)
         PMPI_Wait(&r->inner, MPI_STATUS_IGNORE);
     r->inner = MPI_REQUEST_NULL;

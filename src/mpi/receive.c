@@ -16,50 +16,60 @@ static MPI_Request placeholder(void) {
 }
 
 static wc_request *describe(void *buffer, int count, MPI_Datatype type, int source, int tag,
-                            MPI_Comm comm, wc_handle kind) {
-    wc_mpi_comm *c = wc_comm_of(comm);
+                            wc_mpi_comm *c) {
     wc_posted_adopt(); /* those that were posted before come first */
     wc_request *r = wc_request_new();
     *r = (wc_request){.recv = {.comm = &c->core,
                                .source = source == MPI_ANY_SOURCE ? WC_ANY : source,
                                .tag = tag == MPI_ANY_TAG ? WC_ANY : tag,
-                               .order = ++L.order,
-                               .inside = kind == WC_HANDLE_NONE},
+                               .order = ++L.order},
                       .inner = MPI_REQUEST_NULL,
                       .handle = MPI_REQUEST_NULL,
                       .buffer = buffer,
                       .count = count,
                       .type = type,
-                      .comm = comm,
-                      .persistent = kind == WC_HANDLE_PERSISTENT};
+                      .comm = c->handle};
     if (r->recv.source != WC_ANY && r->recv.tag != WC_ANY)
         r->recv.stream = wc_core_in(&L.core, &c->core, source, tag);
     return r;
 }
 
-int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
-                     int tag, MPI_Comm comm, wc_handle kind, MPI_Request *handle) {
-    wc_request *r = describe(buffer, count, type, source, tag, comm, kind);
-    int rc = MPI_SUCCESS;
-    if (!wc_core_slow(&L.core) || !wc_core_receive(&L.core, &r->recv))
-        rc = PMPI_Irecv(buffer, count, type, source, tag, comm, &r->inner);
-    if (rc != MPI_SUCCESS) { /* nothing was started */
+/* What MPI has refused was not started. */
+static int begun(wc_request *r, int rc) {
+    if (rc != MPI_SUCCESS) {
         wc_request_recycle(r);
         return rc;
     }
     wc_core_posted(&L.core, &r->recv);
-    if (kind == WC_HANDLE_NONE) {
+    if (r->recv.inside)
         wc_request_insert_inside(r);
-    } else {
-        if (kind == WC_HANDLE_NEW)
-            *handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
-        r->handle = *handle;
+    else
         wc_request_insert(r);
-    }
     if (L.way == WC_WAY_FAST)
         wc_layer_update();
-    *made = r;
     return MPI_SUCCESS;
+}
+
+int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
+                     int tag, MPI_Comm comm, MPI_Request *handle) {
+    wc_request *r = *made = describe(buffer, count, type, source, tag, wc_comm_of(comm));
+    int rc = MPI_SUCCESS;
+    r->recv.inside = !handle;
+    if (!wc_core_slow(&L.core) || !wc_core_receive(&L.core, &r->recv))
+        rc = PMPI_Irecv(buffer, count, type, source, tag, comm, &r->inner);
+    if (handle && rc == MPI_SUCCESS)
+        r->handle = *handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
+    return begun(r, rc);
+}
+
+int wc_receive_start_persistent(const wc_persistent *p) {
+    wc_request *r = describe(p->buffer, p->count, p->type, p->peer, p->tag, p->comm);
+    int rc = MPI_SUCCESS;
+    r->handle = p->handle;
+    r->persistent = true;
+    if (!wc_core_slow(&L.core) || !wc_core_receive(&L.core, &r->recv))
+        rc = PMPI_Irecv(p->buffer, p->count, p->type, p->peer, p->tag, p->comm->handle, &r->inner);
+    return begun(r, rc);
 }
 
 static void wait_ready(wc_request *r) {
@@ -77,7 +87,7 @@ static int finish_waiting(wc_request *r, MPI_Status *status) {
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status) {
     wc_request *r;
-    int rc = wc_receive_start(&r, buffer, count, type, source, tag, comm, WC_HANDLE_NONE, NULL);
+    int rc = wc_receive_start(&r, buffer, count, type, source, tag, comm, NULL);
     return rc == MPI_SUCCESS ? finish_waiting(r, status) : rc;
 }
 
@@ -140,11 +150,10 @@ static __attribute__((noinline)) int wait_for(MPI_Request inner, const receive_c
             return received(got);
     }
     wc_request *r = describe(call->buffer, call->count, call->type, call->source, call->tag,
-                             call->comm, WC_HANDLE_NONE);
+                             wc_comm_of(call->comm));
     r->inner = inner;
-    wc_core_posted(&L.core, &r->recv);
-    wc_request_insert_inside(r);
-    wc_layer_update();
+    r->recv.inside = true;
+    begun(r, MPI_SUCCESS);
     return finish_waiting(r, call->status);
 }
 
@@ -204,7 +213,7 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
     if (L.way == WC_WAY_SLOW)
         wc_layer_touch();
     wc_request *r;
-    return wc_receive_start(&r, RECEIVE_ARGUMENTS, WC_HANDLE_NEW, request);
+    return wc_receive_start(&r, RECEIVE_ARGUMENTS, request);
 }
 
 WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
@@ -333,8 +342,7 @@ static int sendrecv_slow(BOTH_PARAMETERS) {
     L.outstanding--;
     int rc = MPI_SUCCESS;
     if (source != MPI_PROC_NULL)
-        rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm,
-                              WC_HANDLE_NONE, NULL);
+        rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, NULL);
     sent = wc_native_wait(&send, MPI_STATUS_IGNORE);
     if (rc != MPI_SUCCESS)
         return rc;
@@ -415,7 +423,7 @@ static bool looks_after(int sendcount, MPI_Datatype sendtype, int dest, int send
 }
 
 /* What MPI's own call has begun: a send at most, `s` if it counts. */
-static int begun(wc_stream *s, int rc) {
+static int sent(wc_stream *s, int rc) {
     L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
     if (rc != MPI_SUCCESS && s)
         s->sent--;
@@ -434,8 +442,7 @@ static int begin_pair(const void *sendbuf, int sendcount, MPI_Datatype sendtype,
         return rc;
     }
     L.outstanding--; /* the receive stands for both */
-    rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, WC_HANDLE_NEW,
-                          request);
+    rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, request);
     if (rc != MPI_SUCCESS) {
         wc_native_wait(&send, MPI_STATUS_IGNORE);
         free(data);
@@ -460,8 +467,8 @@ WC_EXPORT int MPI_Isendrecv(const void *sendbuf, int sendcount, MPI_Datatype sen
                               recvtype, source, recvtag, comm, NULL, request);
         s = wc_send_count(sendcount, sendtype, dest, sendtag, comm);
     }
-    return begun(s, PMPI_Isendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
-                                   recvtype, source, recvtag, comm, request));
+    return sent(s, PMPI_Isendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
+                                  recvtype, source, recvtag, comm, request));
 }
 
 WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
@@ -483,7 +490,7 @@ WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int
         }
         s = wc_send_count(count, type, dest, sendtag, comm);
     }
-    return begun(
+    return sent(
         s, PMPI_Isendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm, request));
 }
 

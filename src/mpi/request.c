@@ -20,49 +20,13 @@ void wc_request_recycle(wc_request *r) {
     free_requests = r;
 }
 
-static void place(wc_request *r) {
-    size_t i = wc_request_hash(r->handle) & L.table_mask;
-    while (L.table[i])
-        i = (i + 1) & L.table_mask;
-    L.table[i] = r;
-}
-
-static void grow(void) {
-    wc_request **old = L.table;
-    size_t n = L.table_mask + 1;
-    L.table_mask = 2 * n - 1;
-    L.table = wc_core_alloc(2 * n * sizeof *L.table);
-    for (size_t i = 0; i < n; i++)
-        if (old[i])
-            place(old[i]);
-    free(old);
-}
-
 void wc_request_insert_inside(wc_request *r) {
     r->next_inside = L.inside;
     L.inside = r;
 }
 
 void wc_request_insert(wc_request *r) {
-    if (2 * ++L.table_count > L.table_mask)
-        grow();
-    place(r);
-}
-
-/* Takes an entry out and moves those behind it up, so that probing needs no tombstones. */
-static void take_out(const wc_request *r) {
-    size_t hole = wc_request_hash(r->handle) & L.table_mask;
-    while (L.table[hole] != r)
-        hole = (hole + 1) & L.table_mask;
-    for (size_t i = (hole + 1) & L.table_mask; L.table[i]; i = (i + 1) & L.table_mask) {
-        size_t home = wc_request_hash(L.table[i]->handle) & L.table_mask;
-        if (((i - home) & L.table_mask) >= ((i - hole) & L.table_mask)) {
-            L.table[hole] = L.table[i];
-            hole = i;
-        }
-    }
-    L.table[hole] = NULL;
-    L.table_count--;
+    wc_table_insert(&L.receives, r->handle, r);
 }
 
 static void leave_inside(const wc_request *r) {
@@ -76,7 +40,7 @@ void wc_request_release(wc_request *r) {
     if (r->recv.inside)
         leave_inside(r);
     else if (r->handle != MPI_REQUEST_NULL)
-        take_out(r);
+        wc_table_remove(&L.receives, r->handle);
     wc_request_recycle(r);
 }
 
@@ -106,6 +70,24 @@ bool wc_foreign_completed(MPI_Request handle) {
 
 /* ---- receives of the FAST way ---- */
 
+static wc_request describe_posted(const wc_posted *p) {
+    wc_stream *s = p->stream;
+    return (wc_request){.recv = {.comm = s->comm, .source = s->peer, .tag = s->tag, .stream = s},
+                        .buffer = p->buffer,
+                        .count = p->count,
+                        .type = p->type,
+                        .comm = wc_comm_from_core(s->comm)->handle};
+}
+
+static wc_request describe_started(MPI_Request handle) {
+    wc_persistent *p = wc_persistent_find(handle);
+    p->posted = NULL;
+    wc_posted posted = {handle, p->stream, p->buffer, p->type, p->count};
+    wc_request r = describe_posted(&posted);
+    r.persistent = true;
+    return r;
+}
+
 void wc_posted_adopt(void) {
     wc_posted *end = L.posted_next;
     if (end == L.posted)
@@ -114,21 +96,12 @@ void wc_posted_adopt(void) {
     for (wc_posted *p = L.posted; p < end; p++) {
         if (p->handle == MPI_REQUEST_NULL)
             continue;
-        wc_stream *s = p->stream;
         wc_request *r = wc_request_new();
-        *r = (wc_request){.recv = {.comm = s->comm,
-                                   .source = s->peer,
-                                   .tag = s->tag,
-                                   .stream = s,
-                                   .order = ++L.order},
-                          .handle = p->handle,
-                          .inner = p->handle,
-                          .buffer = p->buffer,
-                          .count = p->count,
-                          .type = p->type,
-                          .comm = wc_comm_from_core(s->comm)->handle};
-        s->handed--;
-        s->open++;
+        *r = p->stream ? describe_posted(p) : describe_started(p->handle);
+        r->handle = r->inner = p->handle;
+        r->recv.order = ++L.order;
+        r->recv.stream->handed--;
+        r->recv.stream->open++;
         L.outstanding--;
         L.outstanding_at_safepoint--;
         wc_request_insert(r);
@@ -137,10 +110,7 @@ void wc_posted_adopt(void) {
 
 /* Programs complete their requests in the order of posting, or the other way round: both ends are
  * near. */
-void wc_posted_completed(MPI_Request handle) {
-    if (L.foreign_count && wc_foreign_completed(handle))
-        return;
-    L.outstanding--;
+static void remove_posted(MPI_Request handle) {
     wc_posted *first = L.posted, *last = L.posted_next;
     while (first < last && first->handle != handle && (last - 1)->handle != handle) {
         first++;
@@ -152,12 +122,23 @@ void wc_posted_completed(MPI_Request handle) {
         L.posted_next--;
 }
 
+void wc_posted_completed(MPI_Request handle) {
+    if (L.foreign_count && wc_foreign_completed(handle))
+        return;
+    L.outstanding--;
+    remove_posted(handle);
+}
+
 /* Drops those that are complete; where that isn't enough, the table takes over. */
 void wc_posted_make_room(void) {
     wc_posted *kept = L.posted;
-    for (const wc_posted *p = L.posted; p < L.posted_next; p++)
-        if (p->handle != MPI_REQUEST_NULL)
-            *kept++ = *p;
+    for (const wc_posted *p = L.posted; p < L.posted_next; p++) {
+        if (p->handle == MPI_REQUEST_NULL)
+            continue;
+        if (!p->stream)
+            wc_persistent_find(p->handle)->posted = kept;
+        *kept++ = *p;
+    }
     L.posted_next = kept;
     if (kept > L.posted + WC_POSTED / 2) {
         wc_posted_adopt();
@@ -172,14 +153,12 @@ static int by_order(const void *a, const void *b) {
 
 size_t wc_request_list(wc_recv **list, size_t room) {
     wc_posted_adopt();
-    size_t n = L.table_count, found = 0;
+    size_t n = L.receives.count, found = 0;
     for (const wc_request *r = L.inside; r; r = r->next_inside)
         n++;
     if (room < n)
         return n;
-    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
-        if (L.table[i])
-            list[found++] = &L.table[i]->recv;
+    WC_EACH_ENTRY(&L.receives, wc_request, r) list[found++] = &r->recv;
     for (wc_request *r = L.inside; r; r = r->next_inside)
         list[found++] = &r->recv;
     if (n > 0)
@@ -189,11 +168,12 @@ size_t wc_request_list(wc_recv **list, size_t room) {
 
 bool wc_request_uses(const wc_mpi_comm *c) {
     for (const wc_posted *p = L.posted; p < L.posted_next; p++)
-        if (p->handle != MPI_REQUEST_NULL && p->stream->comm == &c->core)
+        if (p->handle != MPI_REQUEST_NULL && p->stream && p->stream->comm == &c->core)
             return true;
-    for (size_t i = 0; i <= L.table_mask && L.table_count; i++)
-        if (L.table[i] && L.table[i]->recv.comm == &c->core)
+    WC_EACH_ENTRY(&L.receives, wc_request, r) {
+        if (r->recv.comm == &c->core)
             return true;
+    }
     const wc_request *r = L.inside;
     while (r && r->recv.comm != &c->core)
         r = r->next_inside;
@@ -285,6 +265,8 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
         rc = raise(r, rc == MPI_SUCCESS ? r->error : rc);
     }
     MPI_Request handle = r->handle;
+    if (r->persistent)
+        wc_persistent_ended(handle);
     if (r->persistent && r->detached)
         PMPI_Request_free(&handle);
     else if (two_handles && !r->persistent)
@@ -302,11 +284,12 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
 }
 
 void wc_request_poll_detached(void) {
-    size_t n = L.table_count, done = 0;
+    size_t n = L.receives.count, done = 0;
     wc_request **list = wc_core_alloc((n + 1) * sizeof *list);
-    for (size_t i = 0; i <= L.table_mask; i++)
-        if (L.table[i] && L.table[i]->detached && wc_request_ready(L.table[i]))
-            list[done++] = L.table[i];
+    WC_EACH_ENTRY(&L.receives, wc_request, r) {
+        if (r->detached && wc_request_ready(r))
+            list[done++] = r;
+    }
     for (size_t i = 0; i < done; i++) {
         L.detached--;
         wc_request_finish(list[i], MPI_STATUS_IGNORE);

@@ -23,15 +23,22 @@ static void set_request_at(const wc_region *region, uint64_t k, MPI_Request requ
         ((MPI_Request *)region->user)[k] = request;
 }
 
+/* Null, or a persistent one that is inactive: nothing to be done. */
+static bool is_idle(MPI_Request request) {
+    const wc_persistent *p = request == MPI_REQUEST_NULL ? NULL : wc_persistent_find(request);
+    return request == MPI_REQUEST_NULL || (p && !p->active);
+}
+
 uint64_t wc_requests_keep(void) {
     uint64_t others = 0;
     for (size_t i = 0; i < R.regions.count; i++) {
         const wc_region *region = &R.regions.at[i];
         for (uint64_t k = 0; region->type == WC_TYPE_REQUEST && k < region->count; k++) {
             MPI_Request request = request_at(region, k);
-            wc_request *r = request == MPI_REQUEST_NULL ? NULL : wc_request_find(request);
+            bool idle = is_idle(request);
+            wc_request *r = idle ? NULL : wc_request_find(request);
             /* The same receive in two places is not what it seems: it counts, and does not fit. */
-            others += request != MPI_REQUEST_NULL && (!r || r->kept);
+            others += !idle && (!r || r->kept);
             if (r)
                 r->kept = true;
         }
@@ -80,17 +87,19 @@ static bool find_array(const wc_request *r, wc_request_row *row) {
 
 /* NULL, or why it can't be made again. */
 static const char *describe(wc_request *r, wc_request_row *row) {
-    if (r->recv.cancelled || r->detached || r->persistent)
-        return "a receive that was cancelled, or is persistent";
+    if (r->recv.cancelled || r->detached)
+        return "a receive that was cancelled";
     if (r->recv.handed) { /* its data have been seen already */
         strcpy(row->state, "ended");
         return NULL;
     }
-    strcpy(row->state, "receive");
+    strcpy(row->state, r->persistent ? "started" : "receive");
     row->source = r->recv.source;
     row->tag = r->recv.tag;
     row->comm = r->recv.comm->uid;
     row->order = r->recv.order;
+    if (r->persistent) /* the rest is the program's to make again */
+        return NULL;
     row->count = (uint64_t)r->count;
     if (!wc_datatype_describe(r->type, row->type, sizeof row->type))
         return "its datatype can't be saved";
@@ -114,9 +123,11 @@ int wc_requests_save(void *user, wavecut_sink *sink) {
         wc_request_row row = {.state = "none"};
         wc_request *r = NULL;
         const char *problem = NULL;
-        if (request != MPI_REQUEST_NULL) {
+        if (!is_idle(request)) {
             r = wc_request_find(request);
             problem = r ? describe(r, &row) : describe_other(request, &row);
+        } else if (request != MPI_REQUEST_NULL) {
+            strcpy(row.state, "ended");
         }
         if (problem)
             wc_error_set(&sink->error, WC_ERR_CALLBACK, "request %llu of \"%s\": %s",
@@ -131,6 +142,10 @@ int wc_requests_save(void *user, wavecut_sink *sink) {
 
 static bool is_receive(const wc_request_row *row) {
     return strncmp(row->state, "receive", sizeof row->state) == 0;
+}
+
+static bool is_started(const wc_request_row *row) {
+    return strncmp(row->state, "started", sizeof row->state) == 0;
 }
 
 static bool is_whole(const wc_request_row *row) {
@@ -161,21 +176,39 @@ static wc_status check_receive(const wc_request_row *row, wc_error *error) {
     return WC_OK;
 }
 
+static int or_any(int wanted, int any) {
+    return wanted == any ? WC_ANY : wanted;
+}
+
+static wc_status check_started(const wc_request_row *row, MPI_Request request, wc_error *error) {
+    const wc_persistent *p = request == MPI_REQUEST_NULL ? NULL : wc_persistent_find(request);
+    if (p && p->receives && p->comm && p->comm->core.uid == row->comm &&
+        or_any(p->peer, MPI_ANY_SOURCE) == row->source && or_any(p->tag, MPI_ANY_TAG) == row->tag)
+        return WC_OK;
+    return wc_error_set(error, WC_ERR_MISMATCH,
+                        "it was a persistent receive from rank %d (-1: any), tag %d, that had been "
+                        "started: make the same one again, before wavecut_restore",
+                        row->source, row->tag);
+}
+
 wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
     const wc_request_row *rows = copy->address;
     wc_status status = WC_OK;
     for (uint64_t k = 0; k < copy->count && status == WC_OK; k++) {
         wc_error why;
-        if (request_at(copy, k) != MPI_REQUEST_NULL)
+        MPI_Request request = request_at(copy, k);
+        if (!is_idle(request) || (is_receive(&rows[k]) && request != MPI_REQUEST_NULL))
             status = wc_error_set(&why, WC_ERR_ORDER,
                                   "it is not MPI_REQUEST_NULL: begin receives after "
                                   "wavecut_restore, and only if it was no restart");
-        else if (is_receive(&rows[k]) && wc_restore_moves())
+        else if ((is_receive(&rows[k]) || is_started(&rows[k])) && wc_restore_moves())
             status = wc_error_set(&why, WC_ERR_MISMATCH,
                                   "it is outstanding in the snapshot, which was taken with another "
                                   "number of ranks");
         else if (is_receive(&rows[k]))
             status = check_receive(&rows[k], &why);
+        else if (is_started(&rows[k]))
+            status = check_started(&rows[k], request, &why);
         if (status != WC_OK)
             wc_error_set(error, status, "request %llu of \"%s\": %s", (unsigned long long)k,
                          copy->name, why.text);
@@ -196,6 +229,10 @@ static int by_order(const void *a, const void *b) {
 
 static void post(const wc_posting *p) {
     const wc_request_row *row = p->row;
+    if (is_started(row)) {
+        wc_persistent_restart(wc_persistent_find(request_at(p->copy, p->k)));
+        return;
+    }
     const wc_region *array = row->array[0] ? wc_regions_find(&R.regions, row->array) : NULL;
     void *buffer = array ? (char *)array->address + row->offset : NULL;
     MPI_Datatype type;
@@ -203,10 +240,9 @@ static void post(const wc_posting *p) {
     wc_request *r;
     MPI_Request request = MPI_REQUEST_NULL;
     wc_datatype_make(row->type, &type, &made);
-    wc_receive_start(&r, buffer, (int)row->count, type,
-                     row->source == WC_ANY ? MPI_ANY_SOURCE : row->source,
-                     row->tag == WC_ANY ? MPI_ANY_TAG : row->tag, wc_comm_by_uid(row->comm)->handle,
-                     WC_HANDLE_NEW, &request);
+    wc_receive_start(
+        &r, buffer, (int)row->count, type, row->source == WC_ANY ? MPI_ANY_SOURCE : row->source,
+        row->tag == WC_ANY ? MPI_ANY_TAG : row->tag, wc_comm_by_uid(row->comm)->handle, &request);
     set_request_at(p->copy, p->k, request);
     if (made)
         wc_type_free(&type);
@@ -224,7 +260,7 @@ void wc_requests_post(void) {
             continue;
         postings = wc_core_grow(postings, (n + copy->count + 1) * sizeof *postings);
         for (uint64_t k = 0; k < copy->count; k++)
-            if (is_receive(&rows[k]))
+            if (is_receive(&rows[k]) || is_started(&rows[k]))
                 postings[n++] = (wc_posting){&rows[k], copy, k};
     }
     if (n)

@@ -4,6 +4,7 @@
  *
  *   idle trio COUNT      Irecv, Isend and Waitall to self
  *   idle pair COUNT      a Send and a Recv to self
+ *   idle persistent COUNT    the same with persistent requests: Start and Wait of each
  *
  * are to be counted with callgrind, collecting inside of one_trio, one_send or one_recv, in this program and in the one
  * that is built without Wavecut (-DPLAIN). What the first call costs falls out when runs with different COUNT are
@@ -46,10 +47,33 @@ __attribute__((noinline)) static void one_recv(void) {
     MPI_Recv(in, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, MPI_STATUS_IGNORE);
 }
 
+static void start_and_wait(MPI_Request *request) {
+    MPI_Start(request);
+    MPI_Wait(request, MPI_STATUS_IGNORE);
+}
+
+static MPI_Request send_request, receive_request;
+
+__attribute__((noinline)) static void one_persistent_send(void) {
+    start_and_wait(&send_request);
+}
+
+__attribute__((noinline)) static void one_persistent_recv(void) {
+    start_and_wait(&receive_request);
+}
+
 static void count(const char *kind, int n) {
+    bool persistent = strcmp(kind, "persistent") == 0;
+    if (persistent) {
+        MPI_Send_init(out, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, &send_request);
+        MPI_Recv_init(in, 8, MPI_BYTE, 0, 1, MPI_COMM_SELF, &receive_request);
+    }
     for (int i = 0; i < n; i++) {
         if (strcmp(kind, "trio") == 0) {
             one_trio();
+        } else if (persistent) {
+            one_persistent_send();
+            one_persistent_recv();
         } else {
             one_send();
             one_recv();

@@ -80,7 +80,9 @@ def instructions(bench, program, cut, kind, function):
 def idle(bench):
     counted = (("Irecv + Isend + Waitall to self", "trio", "one_trio", 60, 90),
                ("Send to self", "pair", "one_send", 20, None),
-               ("Recv to self", "pair", "one_recv", 20, 169))
+               ("Recv to self", "pair", "one_recv", 20, 169),
+               ("Start + Wait of a persistent send", "persistent", "one_persistent_send", 60, None),
+               ("Start + Wait of a persistent receive", "persistent", "one_persistent_recv", 60, None))
     for name, kind, function, *targets in counted:
         plain, *ours = [instructions(bench, program, cut, kind, function) for program, cut in VARIANTS]
         for (_, cut), ours_in_cut, target in zip(VARIANTS[1:], ours, targets):

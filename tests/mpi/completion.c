@@ -21,11 +21,47 @@ static char in[KINDS][BIG], out[BIG];
 static int gathered[2], mine;
 static MPI_Comm wild; /* for the receive that takes whatever comes */
 
+/* The same, some of them persistent; that of NOTHING is never started. */
+static MPI_Request kept[KINDS];
+
+static void make_kept(void) {
+    MPI_Comm world = MPI_COMM_WORLD;
+    int other = test.peer;
+    for (int i = 0; i < KINDS; i++)
+        kept[i] = MPI_REQUEST_NULL;
+    MPI_Recv_init(in[NOTHING], SMALL, MPI_BYTE, other, 1, world, &kept[NOTHING]);
+    MPI_Recv_init(in[IN_ANY], BIG, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, wild, &kept[IN_ANY]);
+    MPI_Recv_init(in[IN_SMALL], SMALL, MPI_BYTE, other, 1, world, &kept[IN_SMALL]);
+    MPI_Recv_init(in[IN_NULL], SMALL, MPI_BYTE, MPI_PROC_NULL, 1, world, &kept[IN_NULL]);
+    MPI_Send_init(out, SMALL, MPI_BYTE, MPI_PROC_NULL, 1, world, &kept[OUT_NULL]);
+    MPI_Send_init(out, BIG, MPI_BYTE, other, 2, world, &kept[OUT_BIG]);
+    MPI_Recv_init(in[IN_BIG], BIG, MPI_BYTE, other, 2, world, &kept[IN_BIG]);
+    MPI_Ssend_init(out, SMALL, MPI_BYTE, other, 1, world, &kept[OUT_SMALL]);
+}
+
+static void start_kept(MPI_Request requests[KINDS]) {
+    bool other_way = test.round % 5 == 0; /* a plain one among them */
+    for (int i = 0; i < KINDS; i++)
+        requests[i] = kept[i];
+    MPI_Start(&requests[IN_ANY]);
+    MPI_Startall(2, &requests[IN_SMALL]);
+    test_ask();
+    if (test.round % 3)
+        test_idle();
+    if (other_way)
+        MPI_Irecv(in[IN_BIG], BIG, MPI_BYTE, test.peer, 2, MPI_COMM_WORLD, &requests[IN_BIG]);
+    else
+        MPI_Start(&requests[IN_BIG]);
+    MPI_Startall(1, &requests[OUT_BIG]);
+    MPI_Startall(2, &requests[IN_NULL]);
+    MPI_Iallgather(&mine, 1, MPI_INT, gathered, 1, MPI_INT, MPI_COMM_WORLD, &requests[GATHER]);
+    MPI_Isend(out, test.round % 2 ? BIG : SMALL, MPI_BYTE, test.peer, 9, wild, &requests[OUT_ANY]);
+    test_ask();
+}
+
 static void start(MPI_Request requests[KINDS]) {
     MPI_Comm world = MPI_COMM_WORLD;
     int other = test.peer;
-    test_fill(out, BIG, test_seed(test.rank, 0));
-    mine = test.round + test.rank;
     for (int i = 0; i < KINDS; i++)
         requests[i] = MPI_REQUEST_NULL;
     MPI_Irecv(in[IN_ANY], BIG, MPI_BYTE, MPI_ANY_SOURCE, MPI_ANY_TAG, wild, &requests[IN_ANY]);
@@ -41,6 +77,10 @@ static void start(MPI_Request requests[KINDS]) {
     MPI_Isend(out, SMALL, MPI_BYTE, other, 1, world, &requests[OUT_SMALL]);
     MPI_Isend(out, test.round % 2 ? BIG : SMALL, MPI_BYTE, other, 9, wild, &requests[OUT_ANY]);
     test_ask();
+}
+
+static bool is_persistent(const MPI_Request requests[KINDS], int i) {
+    return kept[i] != MPI_REQUEST_NULL && requests[i] == kept[i];
 }
 
 static bool is_empty(const MPI_Status *status) {
@@ -155,12 +195,12 @@ static int by_testsome(MPI_Request requests[KINDS], int indices[], MPI_Status st
 static complete_function *const functions[] = {by_wait,    by_test,    by_waitall,  by_testall,
                                                by_waitany, by_testany, by_waitsome, by_testsome};
 
-/* Waitany and Testany give an empty status where nothing is active. */
+/* Waitany and Testany give an empty status where nothing is active. What is persistent stays. */
 static void check_nothing_left(MPI_Request requests[KINDS]) {
     int index = 0, flag = 0, n = 0, indices[KINDS];
     MPI_Status status, statuses[KINDS];
     for (int i = 0; i < KINDS; i++)
-        CHECK(requests[i] == MPI_REQUEST_NULL);
+        CHECK(requests[i] == MPI_REQUEST_NULL || is_persistent(requests, i));
     MPI_Waitany(KINDS, requests, &index, &status);
     CHECK(index == MPI_UNDEFINED && is_empty(&status));
     MPI_Testany(KINDS, requests, &index, &flag, &status);
@@ -175,17 +215,14 @@ static void check_nothing_left(MPI_Request requests[KINDS]) {
     CHECK(is_empty(&status));
 }
 
-static void family(int round) {
-    MPI_Request requests[KINDS], before[KINDS];
+static void complete_all(MPI_Request requests[KINDS]) {
+    MPI_Request before[KINDS];
     MPI_Status statuses[KINDS];
     int indices[KINDS], times[KINDS] = {0}, n;
-    if (round == 0)
-        MPI_Comm_dup(MPI_COMM_WORLD, &wild);
-    start(requests);
     do {
         for (int i = 0; i < KINDS; i++)
             before[i] = requests[i];
-        n = functions[round % 8](requests, indices, statuses);
+        n = functions[test.round % 8](requests, indices, statuses);
         for (int i = 0; i < n; i++) {
             times[indices[i]]++;
             CHECK(n == KINDS || before[indices[i]] != MPI_REQUEST_NULL);
@@ -194,11 +231,44 @@ static void family(int round) {
     } while (n != MPI_UNDEFINED && n != KINDS);
     for (int i = NOTHING + 1; i < KINDS; i++)
         CHECK_EQUAL(times[i], 1);
+    CHECK(n == KINDS || times[NOTHING] == 0);
     check_nothing_left(requests);
+}
+
+static void prepare(int round) {
+    test_fill(out, BIG, test_seed(test.rank, 0));
+    mine = round + test.rank;
+    if (round == 0)
+        MPI_Comm_dup(MPI_COMM_WORLD, &wild);
+}
+
+static void family(int round) {
+    MPI_Request requests[KINDS];
+    prepare(round);
+    start(requests);
+    complete_all(requests);
 }
 
 static void family_end(void) {
     MPI_Comm_free(&wild);
+}
+
+static void persistent(int round) {
+    MPI_Request requests[KINDS];
+    prepare(round);
+    if (round == 0)
+        make_kept();
+    start_kept(requests);
+    complete_all(requests);
+}
+
+static void persistent_end(void) {
+    if (test.kind != TEST_PLAIN)
+        test_expect_snapshot(); /* inactive ones hinder none */
+    for (int i = 0; i < KINDS; i++)
+        if (kept[i] != MPI_REQUEST_NULL)
+            MPI_Request_free(&kept[i]);
+    family_end();
 }
 
 /* ---- requests that are not waited for ---- */
@@ -361,6 +431,7 @@ static void with_barrier(int round) {
 static const test_case cases[] = {
     {"with_barrier", with_barrier, 1000, TEST_ASKS_ITSELF, NULL},
     {"family", family, 400, 0, family_end},
+    {"persistent", persistent, 400, 0, persistent_end},
     {"request_freed", request_freed, 200, 0, NULL},
     {"cancelled", cancelled, 300, 0, NULL},
     {"looked_at", looked_at, 300, 0, NULL},

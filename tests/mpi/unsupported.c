@@ -83,60 +83,6 @@ static void expect_void(const char *call) {
 
 /* ---- cases ---- */
 
-/* Both ranks send to each other; on the second start the messages are there before the receive. */
-static void persistent(void) {
-    MPI_Request both[2];
-    MPI_Status statuses[2];
-    int mine, got = -1, index;
-    begin_attempt();
-    for (int early = 0; early < 2; early++) {
-        mine = 10 * early + test.rank;
-        if (early) {
-            MPI_Send(&mine, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD);
-            for (int i = 0; i < 100; i++) {
-                test_idle();
-                usleep(100);
-            }
-        }
-        if (early == 0)
-            MPI_Recv_init(&got, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &both[0]);
-        MPI_Start(&both[0]);
-        if (early == 0) {
-            MPI_Send_init(&mine, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &both[1]);
-            MPI_Start(&both[1]);
-            MPI_Waitall(2, both, statuses);
-        } else { /* the send is inactive: it is nothing to wait for */
-            MPI_Waitany(2, both, &index, &statuses[0]);
-            CHECK_EQUAL(index, 0);
-        }
-        CHECK(both[0] != MPI_REQUEST_NULL && both[1] != MPI_REQUEST_NULL);
-        CHECK(test_status_is(&statuses[0], test.peer, 1, sizeof(int)));
-        CHECK_EQUAL(got, 10 * early + test.peer);
-    }
-    MPI_Waitany(2, both, &index, &statuses[0]);
-    CHECK_EQUAL(index, MPI_UNDEFINED);
-    MPI_Request_free(&both[0]);
-    MPI_Request_free(&both[1]);
-}
-
-/* A persistent receive that is made before any attempt, and is active when one begins. */
-static void persistent_active(void) {
-    MPI_Request receive;
-    MPI_Status status;
-    int mine = test.rank, got = -1;
-    MPI_Recv_init(&got, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &receive);
-    for (int i = 0; i < 20; i++) {
-        MPI_Start(&receive);
-        begin_attempt();
-        MPI_Send(&mine, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD);
-        MPI_Wait(&receive, &status);
-        CHECK(test_status_is(&status, test.peer, 1, sizeof(int)));
-        CHECK_EQUAL(got, test.peer + 2 * i);
-        mine += 2;
-    }
-    MPI_Request_free(&receive);
-}
-
 static void matched(void) {
     MPI_Message message;
     MPI_Status status = {0};
@@ -490,8 +436,6 @@ static const struct {
     void (*run)(void);
     const char *after; /* the call that snapshots are void after; NULL: there are some again */
 } cases[] = {
-    {"persistent", persistent, "MPI_Recv_init"},
-    {"persistent_active", persistent_active, "MPI_Recv_init"},
     {"matched", matched, "MPI_Mprobe"},
     {"window", window, NULL},
     {"windows", windows, NULL},

@@ -6,25 +6,42 @@
 
 /* ---- sends ---- */
 
-static MPI_Request send(const void *buf, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
-                        bool sync) {
+static MPI_Request send_request(const void *buf, int n, MPI_Datatype type, int to, int tag,
+                                MPI_Comm comm, bool sync) {
     MPI_Request r = sim_request_new(SIM_SENDING, comm);
-    size_t bytes = (size_t)n * sim_type_bytes(type);
+    r->buffer = (void *)buf;
+    r->room = (size_t)n * sim_type_bytes(type);
+    r->peer = to;
+    r->tag = tag;
+    r->sync = sync;
+    return r;
+}
+
+static void begin_send(MPI_Request r) {
     r->met = true;
-    if (to == MPI_PROC_NULL)
-        return r;
-    if (to < 0 || to >= sim_comm_size(comm))
-        sim_problem("rank %d sends to %d on communicator %d", me->rank, to, comm);
-    sim_packet *p = sim_alloc(sizeof *p + bytes);
-    *p = (sim_packet){
-        .comm = comm, .source = sim_comm_rank(comm), .to = to, .tag = tag, .bytes = bytes};
-    if (bytes)
-        memcpy(p->data, buf, bytes);
-    if (sync || bytes > J.eager) {
+    if (r->peer == MPI_PROC_NULL)
+        return;
+    if (r->peer < 0 || r->peer >= sim_comm_size(r->comm))
+        sim_problem("rank %d sends to %d on communicator %d", me->rank, r->peer, r->comm);
+    sim_packet *p = sim_alloc(sizeof *p + r->room);
+    *p = (sim_packet){.comm = r->comm,
+                      .source = sim_comm_rank(r->comm),
+                      .to = r->peer,
+                      .tag = r->tag,
+                      .bytes = r->room};
+    if (r->room)
+        memcpy(p->data, r->buffer, r->room);
+    if (r->sync || r->room > J.eager) {
         r->met = false;
         p->send = r;
     }
     sim_network_send(p);
+}
+
+static MPI_Request send(const void *buf, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+                        bool sync) {
+    MPI_Request r = send_request(buf, n, type, to, tag, comm, sync);
+    begin_send(r);
     return r;
 }
 
@@ -46,18 +63,27 @@ SEND(Rsend, Irsend, false)
 
 /* ---- receives ---- */
 
-static MPI_Request receive(SIM_RECV) {
+static MPI_Request receive_request(SIM_RECV) {
     MPI_Request r = sim_request_new(SIM_RECEIVING, comm);
     r->buffer = buf;
     r->room = (size_t)n * sim_type_bytes(type);
     r->peer = from;
     r->tag = tag;
-    if (from != MPI_PROC_NULL)
+    return r;
+}
+
+static void begin_receive(MPI_Request r) {
+    if (r->peer != MPI_PROC_NULL) {
         sim_post(r);
-    else {
-        r->complete = true;
-        r->status = (MPI_Status){.MPI_SOURCE = MPI_PROC_NULL, .MPI_TAG = MPI_ANY_TAG};
+        return;
     }
+    r->complete = true;
+    r->status = (MPI_Status){.MPI_SOURCE = MPI_PROC_NULL, .MPI_TAG = MPI_ANY_TAG};
+}
+
+static MPI_Request receive(SIM_RECV) {
+    MPI_Request r = receive_request(buf, n, type, from, tag, comm);
+    begin_receive(r);
     return r;
 }
 
@@ -81,6 +107,53 @@ int PMPI_Sendrecv(const void *sendbuf, int sendcount, MPI_Datatype sendtype, int
     MPI_Request s = send(sendbuf, sendcount, sendtype, dest, sendtag, comm, false);
     PMPI_Wait(&s, MPI_STATUS_IGNORE);
     return PMPI_Wait(&r, status);
+}
+
+/* ---- persistent requests: MPI 3.1, section 3.9 ---- */
+
+static int make(MPI_Request r, MPI_Request *request) {
+    r->persistent = true;
+    r->active = false;
+    *request = r;
+    return MPI_SUCCESS;
+}
+
+int PMPI_Send_init(SIM_SEND, MPI_Request *request) {
+    sim_preempt();
+    return make(send_request(buf, n, type, to, tag, comm, false), request);
+}
+
+int PMPI_Ssend_init(SIM_SEND, MPI_Request *request) {
+    sim_preempt();
+    return make(send_request(buf, n, type, to, tag, comm, true), request);
+}
+
+int PMPI_Recv_init(SIM_RECV, MPI_Request *request) {
+    sim_preempt();
+    return make(receive_request(buf, n, type, from, tag, comm), request);
+}
+
+/* Open MPI may give a send another handle (mca_pml_ob1_start). */
+static void renew(MPI_Request *request) {
+    MPI_Request r = sim_request_new(SIM_SENDING, (*request)->comm);
+    *r = **request;
+    *request = r;
+}
+
+int PMPI_Start(MPI_Request *request) {
+    sim_preempt();
+    if ((*request)->active)
+        sim_problem("rank %d starts a request that is active", me->rank);
+    if ((*request)->kind == SIM_SENDING && sim_choose(4) == 0)
+        renew(request);
+    MPI_Request r = *request;
+    r->active = true;
+    r->complete = r->cancelling = false;
+    if (r->kind == SIM_SENDING)
+        begin_send(r);
+    else
+        begin_receive(r);
+    return MPI_SUCCESS;
 }
 
 /* ---- probes: what has arrived is seen at once; how late it arrives is the network's affair ---- */

@@ -338,6 +338,9 @@ const sim_program sim_programs[] = {
     {"request and reply", true, false, request_reply},
     {"matched probes", true, false, matched_probes},
     {"matched probes, aligned", false, false, matched_probes},
+    {"persistent requests", true, true, sim_persistent},
+    {"persistent requests, aligned", false, true, sim_persistent},
+    {"persistent, ahead, aligned", false, false, sim_persistent_ahead},
 };
 
 const size_t sim_program_count = sizeof sim_programs / sizeof *sim_programs;

@@ -78,7 +78,8 @@ static int finish(MPI_Request *request, MPI_Status *status) {
     if (!r)
         return rc;
     r->active = false;
-    *request = MPI_REQUEST_NULL;
+    if (!r->persistent)
+        *request = MPI_REQUEST_NULL;
     return rc;
 }
 

@@ -15,6 +15,7 @@
  *   aligned.c     programs that go in steps
  *   immediate.c   programs that answer what comes
  *   delicate.c    programs that are legal and easily broken
+ *   persistent.c  programs with persistent requests
  *   oracle.c      judges each cut, each hand-over and the end of the run, by its own account
  *   main.c        wavecut-sim: many seeds
  *   points.c      section 7 of protocol.md, point by point
@@ -32,6 +33,7 @@ enum {
     SIM_RANKS = 6,
     SIM_COMMS = 4, /* of a program: world, a copy, one half of it, one that comes and goes */
     SIM_TAGS = 3,
+    SIM_FIXED = 50,     /* messages with tags from this one on are of one length for each */
     SIM_MESSAGES = 1024, /* on a channel */
     SIM_QUEUE = 64,
     SIM_OPEN = 256, /* receives of a rank at a time */
@@ -84,6 +86,7 @@ struct sim_request {
     sim_kind kind;
     int owner;
     bool active, complete;
+    bool persistent, sync;
     bool met;        /* a send whose message has been received */
     bool cancelling; /* asked for */
     int comm, peer, tag;
@@ -253,6 +256,8 @@ extern const sim_program sim_programs[];
 extern const size_t sim_program_count;
 void sim_aligned(void);
 void sim_tokens(void);
+void sim_persistent(void);
+void sim_persistent_ahead(void);
 
 /* ---- oracle.c ---- */
 

@@ -20,13 +20,15 @@ int sim_peer(int channel, int world) {
 
 /* ---- messages ---- */
 
-static int length(int channel, int to, uint32_t sequence) {
+static int length(int channel, int to, int tag, uint32_t sequence) {
     uint64_t h = sim_hash(J.options.seed + 5, (uint64_t)(channel * 8 + to), sequence);
+    if (tag >= SIM_FIXED)
+        return (int)(offsetof(sim_payload, padding) + (tag % 2 ? SIM_PADDING : 0));
     return (int)(offsetof(sim_payload, padding) + h % (SIM_PADDING + 1));
 }
 
 int sim_bytes_of(const sim_payload *p) {
-    return length((int)p->channel, (int)p->destination, p->sequence);
+    return length((int)p->channel, (int)p->destination, p->tag, p->sequence);
 }
 
 void sim_compose(sim_payload *p, int channel, int to, int tag, uint32_t token, uint32_t hops) {
