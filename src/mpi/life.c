@@ -135,9 +135,9 @@ static void start(int thread_level) {
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
     bool multiple = thread_level == MPI_THREAD_MULTIPLE;
     L.way = multiple ? WC_WAY_SLOW : WC_WAY_FAST;
+    L.plain = L.starts_natively = L.ends_natively = L.waits_natively = !multiple;
     if (multiple)
         wc_thread_start();
-    wc_layer_update();
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */
     PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
     PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);

@@ -196,7 +196,7 @@ static int start_other(wc_persistent *p, MPI_Request *request) {
     if (p->stream && L.immediate && wc_core_busy(&L.core))
         wc_core_before_send(&L.core, &p->comm->core, p->peer);
     int rc = start_natively(p, request);
-    p->active = rc == MPI_SUCCESS;
+    p->active = rc == MPI_SUCCESS && p->peer != MPI_PROC_NULL; /* that is nothing to wait for */
     L.outstanding += p->active;
     if (p->stream)
         p->stream->sent += p->active;

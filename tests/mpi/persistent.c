@@ -55,7 +55,7 @@ static void exchange(int round) {
     MPI_Waitall(2, halo.receives, statuses);
     for (int i = 0; i < 2; i++)
         check_in(i, &statuses[i], i ? BIG : SMALL, i);
-    MPI_Waitall(2, halo.sends, MPI_STATUSES_IGNORE);
+    MPI_Waitall(2, halo.sends, statuses);
 }
 
 static void end_exchange(void) {
@@ -95,7 +95,7 @@ static void order(int round) {
     CHECK(test_is_filled(first, SMALL, test_seed(test.peer, 0)));
     CHECK(test_is_filled(second, SMALL, test_seed(test.peer, 1)));
     CHECK(test_is_filled(third, SMALL, test_seed(test.peer, 2)));
-    MPI_Waitall(3, sends, MPI_STATUSES_IGNORE);
+    MPI_Waitall(3, sends, statuses);
     MPI_Request_free(&requests[1]);
 }
 
