@@ -25,6 +25,7 @@
  * gives each its own. */
 #ifndef WC_PROCESS
 #define WC_PROCESS
+#define WC_LAYER_PLACE
 #endif
 
 /* A receive on the FAST way between its start and its completion: what it takes to look after it
@@ -191,11 +192,13 @@ typedef struct wc_layer {
 } wc_layer;
 
 /* Hidden: the calls of the FAST way find it without the table of addresses. */
-extern WC_PROCESS __attribute__((visibility("hidden"))) wc_layer wc_layer_state;
+extern WC_LAYER_PLACE __attribute__((visibility("hidden"))) wc_layer wc_layer_state;
 extern const wc_mpi_comm wc_no_comm;
 #define WC_NO_COMM ((wc_mpi_comm *)&wc_no_comm) /* where there is none: no handle is equal to its */
 #define WC_NO_HANDLE ((MPI_Comm)(intptr_t)-1)
+#ifndef L
 #define L wc_layer_state
+#endif
 
 /* ---- thread.c ---- */
 

@@ -13,7 +13,7 @@
 
 const wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 
-WC_PROCESS wc_layer wc_layer_state = {.way = WC_WAY_OFF,
+WC_LAYER_PLACE wc_layer wc_layer_state = {.way = WC_WAY_OFF,
                                       .last_comm = WC_NO_COMM,
                                       .fast_comm = WC_NO_COMM,
                                       .recv_comm = WC_NO_COMM,

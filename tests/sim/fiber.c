@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sim.h"
 
+#include "mpi/layer.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +23,7 @@ enum { STACK_BYTES = 256 << 10 };
 extern char __start_sim_process[], __stop_sim_process[];
 
 sim_rank *me;
+wc_layer *sim_layer;
 
 static struct {
     ucontext_t begin;
@@ -35,6 +38,14 @@ static int loaded = -1;
 
 static size_t process_bytes(void) {
     return (size_t)(__stop_sim_process - __start_sim_process);
+}
+
+static wc_layer *new_layer(void) {
+    wc_layer *layer = sim_alloc(sizeof *layer);
+    *layer = wc_layer_state;
+    layer->posted_next = layer->posted;
+    layer->posted_end = layer->posted + WC_POSTED;
+    return layer;
 }
 
 void sim_load(int rank) {
@@ -52,7 +63,9 @@ void sim_load(int rank) {
     if (!J.at[rank].process) {
         J.at[rank].process = sim_alloc(process_bytes());
         memcpy(J.at[rank].process, pristine, process_bytes());
+        J.at[rank].layer = new_layer();
     }
+    sim_layer = J.at[rank].layer;
     memcpy(__start_sim_process, J.at[rank].process, process_bytes());
 }
 

@@ -101,7 +101,8 @@ struct sim_request {
 
 typedef struct sim_rank {
     int rank;
-    void *process; /* its variables of src/mpi, while another rank runs */
+    void *process;          /* its variables of src/mpi, while another rank runs, */
+    struct wc_layer *layer; /* and the layer's */
     bool ended;
     sim_state state, saved; /* saved: at the record of the attempt under way */
     sim_packets unexpected;
