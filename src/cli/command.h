@@ -9,7 +9,14 @@
 #include <limits.h>
 
 /* Exit codes. */
-enum { CLI_OK = 0, CLI_DAMAGED = 1, CLI_USAGE = 2, CLI_NOT_FOUND = 3, CLI_IO = 4 };
+enum {
+    CLI_OK = 0,
+    CLI_DAMAGED = 1,
+    CLI_USAGE = 2,
+    CLI_NOT_FOUND = 3,
+    CLI_IO = 4,
+    CLI_DEADLOCK = 5
+};
 
 /* The same in every --help. */
 #define CLI_EXIT_CODES                                                                             \
@@ -24,6 +31,7 @@ int cli_ls(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_request(int argc, char **argv);
+int cli_waits(int argc, char **argv);
 
 /* WAVECUT_DIR, else the library's default. */
 const char *cli_default_dir(void);

@@ -12,8 +12,11 @@ const char *argp_program_version = "wavecut " WC_VERSION;
 static const struct {
     const char *name;
     cli_command run;
-} commands[] = {
-    {"ls", cli_ls}, {"info", cli_info}, {"verify", cli_verify}, {"request", cli_request}};
+} commands[] = {{"ls", cli_ls},
+                {"info", cli_info},
+                {"verify", cli_verify},
+                {"request", cli_request},
+                {"waits", cli_waits}};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -52,10 +55,11 @@ static const struct argp argp = {
            "  info [FILE|DIR]        what one holds: arrays, ranks, messages in flight\n"
            "  verify [FILE|DIR...]   are they whole, and consistent cuts?\n"
            "  request [DIR]          asks the run in DIR for a snapshot\n"
+           "  waits [DIR]            who waits for whom in a running or hung job, and why\n"
            "\n"
            "A DIR stands for its newest snapshot in info and verify. Without one, it is "
            "WAVECUT_DIR, else " CLI_DEFAULT_DIR ". All commands take --json and --help.\n"
-           "\n" CLI_EXIT_CODES};
+           "\n" CLI_EXIT_CODES " waits: 5 a deadlock."};
 
 /* What was not written was not said. */
 static int finish(int code) {

@@ -4,11 +4,11 @@
 
 #include "wc_calls.h"
 
-static inline bool enter(MPI_Comm comm) {
+static inline bool enter(const char *call, MPI_Comm comm) {
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
         wc_core_collective(&L.core, &c->core);
-    return wc_native_enter();
+    return wc_native_enter(call, c);
 }
 
 /* One that MPI has refused was none. */
@@ -37,6 +37,8 @@ static inline void start(MPI_Comm comm) {
 
 static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
     wc_foreign_started(rc, request);
+    if (L.watched && rc == MPI_SUCCESS)
+        wc_watch_collective_request(*request, wc_comm_of(comm));
     return counted(comm, rc);
 }
 
@@ -44,7 +46,7 @@ static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        bool slow = enter(comm);                                                                   \
+        bool slow = enter("MPI_" #name, comm);                                                     \
         return leave(slow, comm, PMPI_##name arguments);                                           \
     }
 
@@ -59,7 +61,7 @@ static inline int started(MPI_Comm comm, int rc, const MPI_Request *request) {
 #define MAKES(name, parameters, arguments, then)                                                   \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        bool slow = enter(comm);                                                                   \
+        bool slow = enter("MPI_" #name, comm);                                                     \
         int rc = leave(slow, comm, PMPI_##name arguments);                                         \
         if (rc == MPI_SUCCESS)                                                                     \
             then;                                                                                  \

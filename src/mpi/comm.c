@@ -175,7 +175,9 @@ static wc_mpi_comm *parent_of(MPI_Comm comm) {
     return c;
 }
 
-static wc_mpi_comm *begin(MPI_Comm parent) {
+#define begin(parent) begin_call(__func__, parent)
+
+static wc_mpi_comm *begin_call(const char *call, MPI_Comm parent) {
     wc_mpi_comm *c = NULL;
     if (L.way != WC_WAY_OFF) {
         wc_layer_touch();
@@ -185,6 +187,8 @@ static wc_mpi_comm *begin(MPI_Comm parent) {
         wc_core_native_begin(&L.core);
     if (c)
         wc_core_collective(&L.core, &c->core);
+    if (c && L.watched)
+        wc_watch_native(call, c);
     wc_let_go();
     return c;
 }
@@ -194,6 +198,8 @@ static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *ho
     if (!parent)
         return rc;
     wc_core_native_end(&L.core);
+    if (L.watched)
+        wc_watch_leave();
     if (rc == MPI_SUCCESS && made(parent, *comm, how, colour))
         drop_assertions(*comm);
     wc_layer_update();
@@ -290,6 +296,8 @@ static wc_mpi_comm *begin_idup(MPI_Comm parent) {
  * But it is not touched before it is there. */
 static int end_idup(wc_mpi_comm *parent, int rc, MPI_Comm comm, const MPI_Request *request) {
     wc_foreign_started(rc, request);
+    if (L.watched && rc == MPI_SUCCESS)
+        wc_watch_collective_request(*request, parent);
     if (!parent)
         return rc;
     if (rc != MPI_SUCCESS) {
@@ -347,13 +355,15 @@ static bool forget(wc_mpi_comm *c) {
     c->tried = attempts;
     if (!wc_core_drop_comm(&L.core, &c->core))
         return false;
+    if (L.watched)
+        wc_watch_forget(c);
     free_comm(c);
     return true;
 }
 
 static int release_outside(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
     MPI_Comm handle = *comm;
-    bool slow = wc_native_enter();
+    bool slow = wc_native_enter("MPI_Comm_disconnect", NULL);
     int rc = native(comm);
     wc_native_leave(slow);
     if (rc != MPI_SUCCESS)

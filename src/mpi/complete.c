@@ -97,6 +97,7 @@ __attribute__((noinline)) static int wait_slow(MPI_Request *request, MPI_Status 
             return rc;
         }
     }
+    WC_WATCHED(wc_watch_requests("MPI_Wait", false, 1, request));
     unsigned spins = 0;
     int rc, flag;
     wc_layer_touch();
@@ -272,6 +273,7 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
                                        : waitall_some(n, requests, statuses, &rc))
             return rc;
     }
+    WC_WATCHED(wc_watch_requests("MPI_Waitall", false, n, requests));
     unsigned spins = 0;
     int rc, flag;
     wc_layer_touch();
@@ -389,6 +391,7 @@ WC_EXPORT int MPI_Waitany(int n, MPI_Request requests[], int *index, MPI_Status 
         if (done)
             return rc;
     }
+    WC_WATCHED(wc_watch_requests("MPI_Waitany", true, n, requests));
     unsigned spins = 0;
     wc_layer_touch();
     while ((rc = test_any(n, requests, index, &flag, status)) == MPI_SUCCESS && !flag)
@@ -465,6 +468,7 @@ WC_EXPORT int MPI_Waitsome(int n, MPI_Request requests[], int *done, int indices
         if (some)
             return rc;
     }
+    WC_WATCHED(wc_watch_requests("MPI_Waitsome", true, n, requests));
     unsigned spins = 0;
     wc_layer_touch();
     while ((rc = test_some(n, requests, done, indices, statuses)) == MPI_SUCCESS && !*done)
@@ -508,9 +512,8 @@ static void tell(wc_request *r, MPI_Status *status) {
     if (r->inner == MPI_REQUEST_NULL)
         wc_request_make_cancelled(&r->status);
     else if (!r->recv.cancelled && !r->recv.handed)
-        wc_core_handed(&L.core, &r->recv,
-                       r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
-                       r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);
+        wc_request_handed(r, r->recv.message ? r->recv.message->source : r->status.MPI_SOURCE,
+                          r->recv.message ? r->recv.message->tag : r->status.MPI_TAG);
     if (status == MPI_STATUS_IGNORE)
         return;
     *status = r->status;

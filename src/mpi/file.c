@@ -24,10 +24,12 @@ static wc_file **find(MPI_File handle) {
     return at;
 }
 
-static void count_collective(MPI_File handle) {
+/* Returns the communicator. NULL: not known. */
+static wc_mpi_comm *count_collective(MPI_File handle) {
     const wc_file *f = L.way == WC_WAY_OFF ? NULL : *find(handle);
     if (f)
         wc_core_collective(&L.core, &f->comm->core);
+    return f ? f->comm : NULL;
 }
 
 /* Some MPI-IO is written with MPI's public calls: what it does inside is not the application's. */
@@ -36,9 +38,9 @@ typedef struct wc_hushed {
     bool slow;
 } wc_hushed;
 
-static wc_hushed hush(bool waits) {
+static wc_hushed hush(bool waits, const char *call, wc_mpi_comm *c) {
     L.core.recordable = false;
-    bool slow = waits && wc_native_begin();
+    bool slow = waits && wc_native_begin(call, c);
     wc_hushed before = {L.way, slow};
     L.way = WC_WAY_OFF;
     L.waits_natively = false;
@@ -53,14 +55,13 @@ static void unhush(wc_hushed before) {
         wc_thread_hush(before.way == WC_WAY_OFF);
     else
         L.way = before.way;
-    if (before.slow)
-        wc_core_native_end(&L.core);
+    wc_native_end(before.slow);
     wc_layer_update();
 }
 
-/* `waits`: for the other ranks of the file. */
-#define HUSHED(waits, call)                                                                        \
-    wc_hushed before = hush(waits);                                                                \
+/* `waits`: for the other ranks of the file; `c`: for these, as counted. */
+#define HUSHED(waits, c, call)                                                                     \
+    wc_hushed before = hush(waits, __func__, c);                                                   \
     int rc = WC_WAITING(call);                                                                     \
     unhush(before)
 
@@ -70,7 +71,7 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
         wc_core_collective(&L.core, &c->core);
-    HUSHED(true, PMPI_File_open(comm, name, mode, info, file));
+    HUSHED(true, c, PMPI_File_open(comm, name, mode, info, file));
     if (c && rc == MPI_SUCCESS) {
         wc_file *f = wc_core_alloc(sizeof *f);
         *f = (wc_file){.handle = *file, .comm = c, .next = files};
@@ -83,13 +84,13 @@ WC_EXPORT int MPI_File_open(MPI_Comm comm, const char *name, int mode, MPI_Info 
 WC_EXPORT int MPI_File_close(MPI_File *file) {
     WC_GUARD(__func__);
     wc_file **at = find(*file), *f = *at;
-    count_collective(*file);
+    wc_mpi_comm *c = count_collective(*file);
     if (f) {
         f->comm->files--;
         *at = f->next;
         free(f);
     }
-    HUSHED(true, PMPI_File_close(file));
+    HUSHED(true, c, PMPI_File_close(file));
     return rc;
 }
 
@@ -98,8 +99,8 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define COLLECTIVE(name, parameters, arguments)                                                    \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        count_collective(fh);                                                                      \
-        HUSHED(true, PMPI_##name arguments);                                                       \
+        wc_mpi_comm *c = count_collective(fh);                                                     \
+        HUSHED(true, c, PMPI_##name arguments);                                                    \
         return rc;                                                                                 \
     }
 
@@ -107,7 +108,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
         count_collective(fh);                                                                      \
-        HUSHED(false, PMPI_##name arguments);                                                      \
+        HUSHED(false, NULL, PMPI_##name arguments);                                                \
         wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
     }
@@ -116,8 +117,8 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define BEGINS(name, parameters, arguments)                                                        \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        count_collective(fh);                                                                      \
-        HUSHED(true, PMPI_##name arguments);                                                       \
+        wc_mpi_comm *c = count_collective(fh);                                                     \
+        HUSHED(true, c, PMPI_##name arguments);                                                    \
         if (rc == MPI_SUCCESS)                                                                     \
             wc_open(WC_OPEN_SPLIT, "MPI_" #name);                                                  \
         return rc;                                                                                 \
@@ -126,7 +127,7 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define ENDS(name, parameters, arguments)                                                          \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        HUSHED(true, PMPI_##name arguments);                                                       \
+        HUSHED(true, NULL, PMPI_##name arguments);                                                 \
         wc_close(WC_OPEN_SPLIT); /* whatever came of it */                                         \
         return rc;                                                                                 \
     }
@@ -135,14 +136,14 @@ WC_EXPORT int MPI_File_close(MPI_File *file) {
 #define ALONE(name, parameters, arguments)                                                         \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        HUSHED(false, PMPI_##name arguments);                                                      \
+        HUSHED(false, NULL, PMPI_##name arguments);                                                \
         return rc;                                                                                 \
     }
 
 #define ALONE_STARTS(name, parameters, arguments)                                                  \
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
-        HUSHED(false, PMPI_##name arguments);                                                      \
+        HUSHED(false, NULL, PMPI_##name arguments);                                                \
         wc_foreign_started(rc, request);                                                           \
         return rc;                                                                                 \
     }

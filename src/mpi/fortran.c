@@ -287,7 +287,7 @@ WC_EXPORT void F(mpi_comm_spawn)(void *command, void *argv, void *n, void *info,
     __typeof(F(mpi_comm_spawn)) *spawn = next(TEXT(F(mpi_comm_spawn)));
     WC_GUARD("MPI_Comm_spawn");
     wc_forbid("MPI_Comm_spawn");
-    bool slow = wc_native_enter();
+    bool slow = wc_native_enter("MPI_Comm_spawn", NULL);
     spawn(command, argv, n, info, root, comm, newcomm, errors, ierror, command_length, argv_length);
     wc_native_leave(slow);
 }
@@ -304,7 +304,7 @@ WC_EXPORT void F(mpi_comm_spawn_multiple)(void *count, void *commands, void *arg
     __typeof(F(mpi_comm_spawn_multiple)) *spawn = next(TEXT(F(mpi_comm_spawn_multiple)));
     WC_GUARD("MPI_Comm_spawn_multiple");
     wc_forbid("MPI_Comm_spawn_multiple");
-    bool slow = wc_native_enter();
+    bool slow = wc_native_enter("MPI_Comm_spawn_multiple", NULL);
     spawn(count, commands, argvs, ns, infos, root, comm, newcomm, errors, ierror, command_length,
           argv_length);
     wc_native_leave(slow);

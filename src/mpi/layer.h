@@ -14,6 +14,7 @@
 
 #include "../core/core.h"
 #include "table.h"
+#include "watch.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -62,6 +63,7 @@ typedef struct wc_mpi_comm {
     bool all_have_freed;
     uint64_t tried;        /* to forget it after so many attempts, and one */
     uint64_t last_attempt; /* that may have sent markers on it, once all have freed it */
+    struct wc_watched_comm *watched;
 } wc_mpi_comm;
 
 /* A receive between its start and its hand-over. */
@@ -151,6 +153,7 @@ typedef struct wc_layer {
     bool immediate;
     bool multiple;          /* MPI_THREAD_MULTIPLE: always SLOW, and with a lock. See thread.c */
     bool careful;           /* errors return on some communicator */
+    bool watched;           /* `wavecut waits` may ask: all calls go the SLOW way */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_mpi_comm *recv_comm; /* `fast_comm` of aligned programs: their receives block in MPI */
@@ -186,6 +189,8 @@ typedef struct wc_layer {
     int marker_tag; /* the real MPI_TAG_UB */
     int tag_ub;     /* what the application sees */
     bool attached;
+    void (*initialized)(void); /* called in MPI_Init, and */
+    void (*finalized)(void);   /* behind MPI_Finalize; may be NULL */
     wc_hooks hooks;
     MPI_Comm job, control, self, phases[WC_PHASES], store;
     MPI_Group job_group;
@@ -291,6 +296,8 @@ static inline void wc_layer_poll(void) {
 static inline void wc_layer_touch(void) {
     assert(!L.multiple || wc_thread_owns());
     L.core.recordable = false;
+    if (L.watched)
+        wc_watch_touch();
     if (L.immediate || L.core.bound_count)
         wc_layer_poll();
 }
@@ -310,7 +317,8 @@ static inline void wc_close(wc_open_kind kind) {
     L.opened[kind].count--;
 }
 
-static inline bool wc_native_begin(void) {
+/* As wc_native_enter, and the lock is kept. */
+static inline bool wc_native_begin(const char *call, wc_mpi_comm *c) {
     L.core.recordable = false;
     if (L.way != WC_WAY_SLOW)
         return false;
@@ -318,20 +326,30 @@ static inline bool wc_native_begin(void) {
     if (L.multiple) /* another thread goes on pulling */
         return false;
     wc_core_native_begin(&L.core);
+    if (L.watched)
+        wc_watch_native(call, c);
     return true;
 }
 
-/* Around a call that waits for other ranks inside MPI. Returns what wc_native_leave takes. */
-static inline bool wc_native_enter(void) {
-    bool entered = wc_native_begin();
+/* Around a call that waits for other ranks inside MPI: for the members of `c` if it is a collective that
+ * was counted, else NULL. Returns what wc_native_leave takes. */
+static inline bool wc_native_enter(const char *call, wc_mpi_comm *c) {
+    bool entered = wc_native_begin(call, c);
     wc_let_go();
     return entered;
 }
 
+static inline void wc_native_end(bool begun) {
+    if (!begun)
+        return;
+    wc_core_native_end(&L.core);
+    if (L.watched)
+        wc_watch_leave();
+}
+
 static inline void wc_native_leave(bool entered) {
     wc_take_again();
-    if (entered)
-        wc_core_native_end(&L.core);
+    wc_native_end(entered);
 }
 
 enum { WC_SPINS = 50 }; /* before others are let run */
@@ -441,6 +459,8 @@ size_t wc_request_list(wc_recv **list, size_t room);
 bool wc_request_on(const wc_comm *comm); /* is one of them on it? */
 
 bool wc_request_ready(wc_request *r);
+/* Its data are the application's from now on. */
+void wc_request_handed(wc_request *r, int source, int tag);
 /* Hands a ready receive over and forgets it. Returns MPI's code for it; `status` may be
  * MPI_STATUS_IGNORE. */
 int wc_request_finish(wc_request *r, MPI_Status *status);
@@ -534,6 +554,7 @@ void wc_port_keep(MPI_Request request, void *buffer);
 
 /* Counts a send. NULL: it concerns only MPI. */
 wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm);
+void wc_send_uncount(wc_stream *s); /* MPI has refused it: it was none */
 
 /* Ends a nonblocking call that MPI alone knows and that stands for a blocking one, looking after the
  * snapshot meanwhile. */

@@ -36,7 +36,7 @@ void wc_layer_update(void) {
         return;
     bool under_way = L.immediate && wc_core_busy(&L.core);
     bool slow = L.multiple || under_way || wc_core_slow(&L.core) || L.core.slots ||
-                L.receives.count || L.core.config.requests_allowed;
+                L.receives.count || L.core.config.requests_allowed || L.watched;
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;
@@ -94,6 +94,8 @@ void wc_layer_idle(unsigned *spins) {
     } else if (L.immediate) {
         wc_layer_poll();
     }
+    if (L.watched)
+        wc_watch_idle();
     wc_let_go();
     if (++*spins > WC_SPINS)
         sched_yield();
@@ -148,17 +150,23 @@ static void start(int thread_level) {
     wc_signal_install_early();
 }
 
+static void start_all(int thread_level) {
+    start(thread_level);
+    if (L.initialized)
+        L.initialized();
+}
+
 WC_EXPORT int MPI_Init(int *argc, char ***argv) {
     int rc = PMPI_Init(argc, argv);
     if (rc == MPI_SUCCESS)
-        start(MPI_THREAD_SINGLE);
+        start_all(MPI_THREAD_SINGLE);
     return rc;
 }
 
 WC_EXPORT int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
     int rc = PMPI_Init_thread(argc, argv, required, provided);
     if (rc == MPI_SUCCESS)
-        start(*provided);
+        start_all(*provided);
     return rc;
 }
 
@@ -227,6 +235,8 @@ static void finish(void) {
     WC_GUARD("MPI_Finalize");
     if (L.attached)
         L.hooks.finalize();
+    if (L.watched)
+        wc_watch_finalize();
     if (L.way == WC_WAY_OFF)
         return;
     L.way = WC_WAY_OFF;
@@ -243,5 +253,10 @@ static void finish(void) {
 
 WC_EXPORT int MPI_Finalize(void) {
     finish();
-    return PMPI_Finalize();
+    int rc = PMPI_Finalize();
+    if (L.watched)
+        wc_watch_end();
+    if (L.finalized)
+        L.finalized();
+    return rc;
 }

@@ -58,6 +58,8 @@ static void hand_out(wc_message *m, MPI_Message *message) {
         *message = *(MPI_Message *)m->handle;
         free(m->handle);
         m->handle = NULL;
+        if (L.watched)
+            wc_watch_count_handed(m->comm, m->source, m->tag);
     } else {
         *message = send_to_self(m);
     }
@@ -74,7 +76,11 @@ static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *mess
         hand_out(m, message);
     if (m || (L.core.armed && wc_comm_of(comm)))
         return MPI_SUCCESS;
-    return PMPI_Improbe(source, tag, comm, flag, message, status);
+    MPI_Status own, *found = status == MPI_STATUS_IGNORE ? &own : status;
+    int rc = PMPI_Improbe(source, tag, comm, flag, message, found);
+    if (*flag && L.watched && wc_comm_of(comm))
+        wc_watch_count_handed(&wc_comm_of(comm)->core, found->MPI_SOURCE, found->MPI_TAG);
+    return rc;
 }
 
 WC_EXPORT int MPI_Improbe(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
@@ -98,6 +104,7 @@ WC_EXPORT int MPI_Mprobe(int source, int tag, MPI_Comm comm, MPI_Message *messag
     wc_forbid("MPI_Mprobe");
     if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
         return WC_WAITING(PMPI_Mprobe(source, tag, comm, message, status));
+    WC_WATCHED(wc_watch_receive("MPI_Mprobe", source, tag, comm));
     unsigned spins = 0;
     int flag = 0, rc;
     L.core.probes++;
@@ -121,6 +128,8 @@ WC_EXPORT int MPI_Mrecv(void *buf, int n, MPI_Datatype type, MPI_Message *messag
     }
     const wc_message *m = entry->message;
     wc_core_in(&L.core, m->comm, m->source, m->tag)->handed++;
+    if (L.watched)
+        wc_watch_count_handed(m->comm, m->source, m->tag);
     int rc = PMPI_Mrecv(buf, n, type, message, status);
     set_envelope(status, entry->message);
     PMPI_Wait(&entry->send, MPI_STATUS_IGNORE);
@@ -136,6 +145,8 @@ WC_EXPORT int MPI_Imrecv(void *buf, int n, MPI_Datatype type, MPI_Message *messa
     int rc = PMPI_Imrecv(buf, n, type, message, request);
     if (!entry) {
         L.outstanding += L.way != WC_WAY_OFF;
+        if (L.watched && rc == MPI_SUCCESS)
+            wc_watch_request(*request, WC_WATCH_OTHER, NULL);
         return rc;
     }
     PMPI_Wait(&entry->send, MPI_STATUS_IGNORE); /* its receive is there */

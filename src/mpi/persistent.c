@@ -200,6 +200,8 @@ static int start_other(wc_persistent *p, MPI_Request *request) {
     L.outstanding += p->active;
     if (p->stream)
         p->stream->sent += p->active;
+    if (p->stream && p->active && L.watched)
+        wc_watch_count_sent(p->stream, 1);
     return rc;
 }
 

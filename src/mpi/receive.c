@@ -159,8 +159,9 @@ static __attribute__((noinline)) int wait_for(MPI_Request inner, const receive_c
 
 static __attribute__((noinline)) int receive_slow(RECEIVE_PARAMETERS, MPI_Status *status) {
     WC_GUARD("MPI_Recv");
+    WC_WATCHED(wc_watch_receive("MPI_Recv", source, tag, comm));
     wc_mpi_comm *c = concerned(count, type, source, tag, comm);
-    if (!c && L.core.armed)
+    if (!c && (L.core.armed || L.watched))
         return receive_unknown(RECEIVE_ARGUMENTS, status);
     if (!c)
         return WC_WAITING(PMPI_Recv(RECEIVE_ARGUMENTS, status));
@@ -206,6 +207,8 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
     if (!c) {
         int rc = PMPI_Irecv(RECEIVE_ARGUMENTS, request);
         L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+        if (L.watched && rc == MPI_SUCCESS)
+            wc_watch_request(*request, WC_WATCH_OTHER, NULL);
         return rc;
     }
     if (make_fast(c, source, tag))
@@ -280,6 +283,7 @@ WC_EXPORT int MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status) 
     WC_GUARD(__func__);
     if (probes_natively(source, tag, comm))
         return WC_WAITING(PMPI_Probe(source, tag, comm, status));
+    WC_WATCHED(wc_watch_receive("MPI_Probe", source, tag, comm));
     if (L.immediate)
         wc_layer_poll();
     unsigned spins = 0;
@@ -333,6 +337,7 @@ static bool count_both(both *b, BOTH_PARAMETERS) {
 
 /* As the standard describes it: a receive and a send that run at once. */
 static int sendrecv_slow(BOTH_PARAMETERS) {
+    WC_WATCHED(wc_watch_both("MPI_Sendrecv", dest, sendtag, source, recvtag, comm));
     wc_request *r = NULL;
     MPI_Request send;
     wc_layer_touch();
@@ -344,6 +349,8 @@ static int sendrecv_slow(BOTH_PARAMETERS) {
     if (source != MPI_PROC_NULL)
         rc = wc_receive_start(&r, recvbuf, recvcount, recvtype, source, recvtag, comm, NULL);
     sent = wc_native_wait(&send, MPI_STATUS_IGNORE);
+    if (L.watched)
+        wc_watch_sent();
     if (rc != MPI_SUCCESS)
         return rc;
     if (!r) /* the status of a receive from PROC_NULL */
@@ -423,10 +430,12 @@ static bool looks_after(int sendcount, MPI_Datatype sendtype, int dest, int send
 }
 
 /* What MPI's own call has begun: a send at most, `s` if it counts. */
-static int sent(wc_stream *s, int rc) {
+static int sent(wc_stream *s, int rc, const MPI_Request *request) {
     L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
     if (rc != MPI_SUCCESS && s)
-        s->sent--;
+        wc_send_uncount(s);
+    if (L.watched && rc == MPI_SUCCESS)
+        wc_watch_request(*request, WC_WATCH_OTHER, NULL);
     return rc;
 }
 
@@ -467,8 +476,10 @@ WC_EXPORT int MPI_Isendrecv(const void *sendbuf, int sendcount, MPI_Datatype sen
                               recvtype, source, recvtag, comm, NULL, request);
         s = wc_send_count(sendcount, sendtype, dest, sendtag, comm);
     }
-    return sent(s, PMPI_Isendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
-                                  recvtype, source, recvtag, comm, request));
+    return sent(s,
+                PMPI_Isendrecv(sendbuf, sendcount, sendtype, dest, sendtag, recvbuf, recvcount,
+                               recvtype, source, recvtag, comm, request),
+                request);
 }
 
 WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int dest, int sendtag,
@@ -491,7 +502,8 @@ WC_EXPORT int MPI_Isendrecv_replace(void *buf, int count, MPI_Datatype type, int
         s = wc_send_count(count, type, dest, sendtag, comm);
     }
     return sent(
-        s, PMPI_Isendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm, request));
+        s, PMPI_Isendrecv_replace(buf, count, type, dest, sendtag, source, recvtag, comm, request),
+        request);
 }
 
 #endif

@@ -54,6 +54,8 @@ void wc_foreign_started(int rc, const MPI_Request *request) {
         L.foreign = wc_core_grow(L.foreign, L.foreign_room * sizeof *L.foreign);
     }
     L.foreign[L.foreign_count++] = *request;
+    if (L.watched)
+        wc_watch_request(*request, WC_WATCH_OTHER, NULL);
     wc_layer_update();
 }
 
@@ -233,13 +235,19 @@ static void release_handle(wc_request *r) {
     PMPI_Wait(&handle, MPI_STATUS_IGNORE);
 }
 
+void wc_request_handed(wc_request *r, int source, int tag) {
+    if (L.watched)
+        wc_watch_count_handed(r->recv.comm, source, tag);
+    wc_core_handed(&L.core, &r->recv, source, tag);
+}
+
 static void note_handed(wc_request *r) {
     int cancelled = 0;
     PMPI_Test_cancelled(&r->status, &cancelled);
     if (cancelled)
         wc_core_forget(&L.core, &r->recv);
     else if (!r->recv.handed)
-        wc_core_handed(&L.core, &r->recv, r->status.MPI_SOURCE, r->status.MPI_TAG);
+        wc_request_handed(r, r->status.MPI_SOURCE, r->status.MPI_TAG);
 }
 
 /* Of a receive that the application cancelled while it stood in the software queue. */

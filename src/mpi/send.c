@@ -25,7 +25,15 @@ wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm
         wc_core_before_send(&L.core, &c->core, to);
     wc_stream *s = wc_core_out(&L.core, &c->core, to, tag);
     s->sent++;
+    if (L.watched)
+        wc_watch_count_sent(s, 1);
     return s;
+}
+
+void wc_send_uncount(wc_stream *s) {
+    s->sent--;
+    if (L.watched)
+        wc_watch_count_sent(s, -1);
 }
 
 static wc_stream *count_send(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
@@ -40,20 +48,22 @@ static wc_stream *count_send(int count, MPI_Datatype type, int to, int tag, MPI_
 /* What MPI has refused was not sent. */
 static inline int sent(wc_stream *s, int rc) {
     if (__builtin_expect(rc != MPI_SUCCESS, 0) && s)
-        s->sent--;
+        wc_send_uncount(s);
     return rc;
 }
 
 /* The same for a nonblocking one. */
-static inline int started(wc_stream *s, int rc) {
+static inline int started(wc_stream *s, int rc, const MPI_Request *request) {
     L.outstanding += rc == MPI_SUCCESS;
+    if (L.watched && rc == MPI_SUCCESS)
+        wc_watch_request(*request, WC_WATCH_SEND, s);
     return sent(s, rc);
 }
 
 /* May a blocking send not block inside MPI? This rank has taken receives back, so others may be
- * waiting for it to pull. */
+ * waiting for it to pull; or somebody may ask what it does. */
 static inline bool pulls(void) {
-    return L.core.armed;
+    return L.way != WC_WAY_FAST && (L.core.armed || L.watched);
 }
 
 #define SEND_PARAMETERS                                                                            \
@@ -64,8 +74,9 @@ static inline bool pulls(void) {
 typedef int start_function(SEND_PARAMETERS, MPI_Request *request);
 
 /* A blocking send as a nonblocking one and a loop that pulls. */
-static int send_pulling(start_function *start, SEND_PARAMETERS) {
+static int send_pulling(const char *call, start_function *start, SEND_PARAMETERS) {
     MPI_Request request;
+    WC_WATCHED(wc_watch_send(call, dest, tag, comm));
     int rc = start(SEND_ARGUMENTS, &request);
     return rc == MPI_SUCCESS ? wc_native_wait(&request, MPI_STATUS_IGNORE) : rc;
 }
@@ -75,7 +86,7 @@ static int send_pulling(start_function *start, SEND_PARAMETERS) {
 LONG_WAY send_slow(SEND_PARAMETERS) {
     WC_GUARD("MPI_Send");
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s, pulls() ? send_pulling(PMPI_Isend, SEND_ARGUMENTS)
+    return sent(s, pulls() ? send_pulling("MPI_Send", PMPI_Isend, SEND_ARGUMENTS)
                            : WC_WAITING(PMPI_Send(SEND_ARGUMENTS)));
 }
 
@@ -92,7 +103,7 @@ WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
     WC_GUARD(__func__);
     L.core.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s, pulls() ? send_pulling(PMPI_Issend, SEND_ARGUMENTS)
+    return sent(s, pulls() ? send_pulling("MPI_Ssend", PMPI_Issend, SEND_ARGUMENTS)
                            : WC_WAITING(PMPI_Ssend(SEND_ARGUMENTS)));
 }
 
@@ -102,7 +113,7 @@ WC_EXPORT int MPI_Rsend(SEND_PARAMETERS) {
     WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     if (pulls())
-        return sent(s, send_pulling(PMPI_Isend, SEND_ARGUMENTS));
+        return sent(s, send_pulling("MPI_Rsend", PMPI_Isend, SEND_ARGUMENTS));
     return sent(s,
                 WC_WAITING(L.immediate ? PMPI_Send(SEND_ARGUMENTS) : PMPI_Rsend(SEND_ARGUMENTS)));
 }
@@ -116,7 +127,7 @@ WC_EXPORT int MPI_Bsend(SEND_PARAMETERS) {
 LONG_WAY isend_slow(SEND_PARAMETERS, MPI_Request *request) {
     WC_GUARD("MPI_Isend");
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return started(s, PMPI_Isend(SEND_ARGUMENTS, request));
+    return started(s, PMPI_Isend(SEND_ARGUMENTS, request), request);
 }
 
 WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
@@ -132,18 +143,19 @@ WC_EXPORT int MPI_Issend(SEND_PARAMETERS, MPI_Request *request) {
     WC_GUARD(__func__);
     L.core.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return started(s, PMPI_Issend(SEND_ARGUMENTS, request));
+    return started(s, PMPI_Issend(SEND_ARGUMENTS, request), request);
 }
 
 WC_EXPORT int MPI_Irsend(SEND_PARAMETERS, MPI_Request *request) {
     WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return started(s, L.immediate ? PMPI_Isend(SEND_ARGUMENTS, request)
-                                  : PMPI_Irsend(SEND_ARGUMENTS, request));
+    return started(
+        s, L.immediate ? PMPI_Isend(SEND_ARGUMENTS, request) : PMPI_Irsend(SEND_ARGUMENTS, request),
+        request);
 }
 
 WC_EXPORT int MPI_Ibsend(SEND_PARAMETERS, MPI_Request *request) {
     WC_GUARD(__func__);
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return started(s, PMPI_Ibsend(SEND_ARGUMENTS, request));
+    return started(s, PMPI_Ibsend(SEND_ARGUMENTS, request), request);
 }

@@ -14,7 +14,7 @@
     WC_EXPORT int MPI_##name parameters {                                                          \
         WC_GUARD(__func__);                                                                        \
         before;                                                                                    \
-        bool slow = wc_native_enter();                                                             \
+        bool slow = wc_native_enter("MPI_" #name, NULL);                                           \
         int rc = PMPI_##name arguments;                                                            \
         wc_native_leave(slow);                                                                     \
         then;                                                                                      \
@@ -66,7 +66,8 @@ static void inherit_errhandler(MPI_Comm from, MPI_Comm to) {
 WC_EXPORT int MPI_Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *newcomm) {
     WC_GUARD(__func__);
     wc_forbid("MPI_Comm_create_group");
-    bool slow = wc_native_enter(), in_job = L.attached && !wc_comm_leaves_job(group);
+    bool slow = wc_native_enter("MPI_Comm_create_group", NULL);
+    bool in_job = L.attached && !wc_comm_leaves_job(group);
     int rc = PMPI_Comm_create_group(in_job ? L.job : comm, group, tag, newcomm);
     wc_native_leave(slow);
     if (rc == MPI_SUCCESS && in_job)
@@ -89,7 +90,7 @@ WC_EXPORT int MPI_Intercomm_create(MPI_Comm local, int leader, MPI_Comm peer, in
                                    MPI_Comm *newcomm) {
     WC_GUARD(__func__);
     wc_forbid("MPI_Intercomm_create");
-    bool slow = wc_native_enter();
+    bool slow = wc_native_enter("MPI_Intercomm_create", NULL);
     int job = leader_in_job(local, leader, peer, remote);
     int rc = job == MPI_UNDEFINED ? PMPI_Intercomm_create(local, leader, peer, remote, tag, newcomm)
                                   : PMPI_Intercomm_create(local, leader, L.job, job, tag, newcomm);

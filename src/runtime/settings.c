@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include "../mpi/signal.h"
+#include "waits.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -46,8 +47,8 @@ static const wc_setting table[] = {
      offsetof(wc_settings, voids), 1},
 };
 
-/* Read elsewhere: by store/. */
-static const char *const others[] = {"WAVECUT_STORE_MODULE", "WAVECUT_FAULT"};
+/* Read elsewhere: by store/ and waits.c. */
+static const char *const others[] = {"WAVECUT_STORE_MODULE", "WAVECUT_FAULT", WC_WAITS_SETTING};
 
 static bool parse_number(const char *text, int64_t least, int64_t *value) {
     char *end;

@@ -99,5 +99,5 @@ MUTATIONS = [
      [("return __builtin_expect(*request == p->handle, 1) ? rc :", "return __builtin_expect(true, 1) ? rc :")], 2000),
     ("an inactive persistent request counts as outstanding", "mpi/layer.h", [("    p->active = false;\n    L.outstanding--;", "    p->active = false;")],
      2000),
-    ("a blocking send does not pull", "mpi/send.c", [("    return L.core.armed;\n}", "    return false;\n}")], 5000),
+    ("a blocking send does not pull", "mpi/send.c", [("(L.core.armed || L.watched);\n}", "false;\n}")], 5000),
 ]
