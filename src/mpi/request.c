@@ -90,6 +90,7 @@ static wc_request describe_started(MPI_Request handle) {
     return r;
 }
 
+/* They give back their places in their streams first, to take them again one by one. */
 void wc_posted_adopt(void) {
     wc_posted *end = L.posted_next;
     if (end == L.posted)
@@ -103,11 +104,13 @@ void wc_posted_adopt(void) {
         r->handle = r->inner = p->handle;
         r->recv.order = ++L.order;
         r->recv.stream->handed--;
-        r->recv.stream->open++;
         L.outstanding--;
         L.outstanding_at_safepoint--;
         wc_request_insert(r);
     }
+    for (wc_posted *p = L.posted; p < end; p++)
+        if (p->handle != MPI_REQUEST_NULL)
+            wc_core_posted(&L.core, &wc_request_find(p->handle)->recv);
 }
 
 /* Programs complete their requests in the order of posting, or the other way round: both ends are
