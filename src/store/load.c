@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { OWN_SCOPE_FIRST = 0 }; /* the sanitizer must see every call of malloc */
 #else
 enum { OWN_SCOPE_FIRST = RTLD_DEEPBIND };

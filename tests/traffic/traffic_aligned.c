@@ -5,6 +5,7 @@
  *
  *   traffic_aligned SEED STEPS [early]     early: receives are posted two steps ahead and handed over in random order, sends
  *                                          stay open, all of them across safe points
+ *   traffic_aligned SEED STEPS threads aligned|immediate     a thread for each communicator, and one or the other cut
  *
  * A schedule that all ranks can compute says what is sent in which step and when it is due. What matches which receive is
  * MPI's affair; by step t enough has been sent for all receives that are due by then, and nothing later can match them:
@@ -14,6 +15,7 @@
 
 #include <wavecut.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,8 +40,19 @@ typedef struct operation {
 static uint64_t seed;
 static int steps, step; /* step is protected */
 static bool early, barriers;
-static operation open_ops[OPEN];
-static int nopen;
+
+/* What one thread does: the traffic on its communicators. */
+typedef struct worker {
+    int first, end;
+    operation open[OPEN];
+    int nopen;
+    unsigned char buffer[TRAFFIC_BYTES];
+    pthread_t thread;
+} worker;
+
+static worker workers[TRAFFIC_COMMS];
+static int nworkers = 1;
+static pthread_barrier_t meeting;
 
 static int count_of(int s, int from, int to, int comm) {
     if (comm == ANY_BOTH && !barriers)
@@ -61,19 +74,19 @@ static planned plan(int s, int from, int to, int comm, int m) {
     return p;
 }
 
-static operation *add(int comm, int wait, bool is_send, uint32_t bytes) {
-    if (nopen == OPEN)
+static operation *add(worker *w, int comm, int wait, bool is_send, uint32_t bytes) {
+    if (w->nopen == OPEN)
         MPI_Abort(MPI_COMM_WORLD, 1);
-    operation *o = &open_ops[nopen++];
+    operation *o = &w->open[w->nopen++];
     *o = (operation){.comm = comm, .wait = wait, .is_send = is_send, .buffer = malloc(bytes)};
     return o;
 }
 
 /* In each step's order of posting: what is due in the same step comes in a fixed order. */
-static void post_receives(int due) {
+static void post_receives(worker *w, int due) {
     if (due >= steps)
         return;
-    for (int comm = 0; comm < TRAFFIC_COMMS; comm++)
+    for (int comm = w->first; comm < w->end; comm++)
         for (int from = 0; from < T.ranks; from++)
             for (int s = due - DELAYS + 1; s <= due; s++)
                 for (int m = 0; s >= 0 && m < count_of(s, from, T.rank, comm); m++) {
@@ -82,7 +95,7 @@ static void post_receives(int due) {
                         continue;
                     int late =
                         early ? (int)(traffic_hash(seed, (uint64_t)due, (uint64_t)m) % 3) : 0;
-                    operation *o = add(comm, due + late, false, TRAFFIC_BYTES);
+                    operation *o = add(w, comm, due + late, false, TRAFFIC_BYTES);
                     int source = comm == SPECIFIC || comm == ANY_TAG_ ? from : MPI_ANY_SOURCE;
                     int tag = comm == SPECIFIC || comm == ANY_SOURCE_ ? p.tag : MPI_ANY_TAG;
                     MPI_Irecv(o->buffer, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[comm],
@@ -92,41 +105,40 @@ static void post_receives(int due) {
 
 /* A plain program has nothing open at its safe points: what may be received later is buffered, or small enough for MPI to
  * send eagerly. Which message a receive gets is decided by order, so that may be any; all are received within DELAYS. */
-static void send_one(int to, int comm, const planned *p) {
+static void send_one(worker *w, int to, int comm, const planned *p) {
     if (early || p->bytes < 1000) {
-        operation *o = add(comm, step + DELAYS, true, p->bytes);
+        operation *o = add(w, comm, step + DELAYS, true, p->bytes);
         int bytes = traffic_compose(o->buffer, comm, to, p->tag, 0, 0, p->bytes);
         MPI_Isend(o->buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm], &o->request);
         return;
     }
-    static unsigned char buffer[TRAFFIC_BYTES];
-    int bytes = traffic_compose(buffer, comm, to, p->tag, 0, 0, p->bytes);
-    MPI_Bsend(buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm]);
+    int bytes = traffic_compose(w->buffer, comm, to, p->tag, 0, 0, p->bytes);
+    MPI_Bsend(w->buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm]);
 }
 
-static void send_all(void) {
-    for (int comm = 0; comm < TRAFFIC_COMMS; comm++)
+static void send_all(worker *w) {
+    for (int comm = w->first; comm < w->end; comm++)
         for (int to = 0; to < T.ranks; to++)
             for (int m = 0; m < count_of(step, T.rank, to, comm); m++) {
                 planned p = plan(step, T.rank, to, comm, m);
-                send_one(to, comm, &p);
+                send_one(w, to, comm, &p);
             }
 }
 
-static void finish(operation *o, const MPI_Status *status) {
+static void finish(worker *w, operation *o, const MPI_Status *status) {
     if (!o->is_send)
         traffic_receive(o->buffer, o->comm, status);
     free(o->buffer);
-    *o = open_ops[--nopen];
+    *o = w->open[--w->nopen];
 }
 
 /* Hands over what is to be handed over by `until`: in random order, by one call or another. */
-static void hand_over(int until) {
+static void hand_over(worker *w, int until) {
     uint64_t h = traffic_hash(seed + 3, (uint64_t)step, (uint64_t)T.rank);
-    int start = nopen ? (int)(h % (uint64_t)nopen) : 0;
+    int start = w->nopen ? (int)(h % (uint64_t)w->nopen) : 0;
     MPI_Status status;
-    for (int looked = 0; looked < nopen;) {
-        operation *o = &open_ops[(start + looked) % nopen];
+    for (int looked = 0; looked < w->nopen;) {
+        operation *o = &w->open[(start + looked) % w->nopen];
         if (o->wait > until) {
             looked++;
             continue;
@@ -137,30 +149,61 @@ static void hand_over(int until) {
         else
             MPI_Test(&o->request, &flag, &status);
         if (flag) {
-            finish(o, &status);
+            finish(w, o, &status);
             looked = 0;
         }
     }
 }
 
 /* In a plain program everything that was started in a step is waited for in it. */
-static void end_step(void) {
+static void end_step(worker *w) {
     if (early) {
-        hand_over(step);
+        hand_over(w, step);
         return;
     }
     MPI_Request requests[OPEN];
     MPI_Status statuses[OPEN];
-    for (int i = 0; i < nopen; i++)
-        requests[i] = open_ops[i].request;
-    MPI_Waitall(nopen, requests, statuses);
-    for (int i = nopen; i > 0; i--)
-        finish(&open_ops[i - 1], &statuses[i - 1]);
+    for (int i = 0; i < w->nopen; i++)
+        requests[i] = w->open[i].request;
+    MPI_Waitall(w->nopen, requests, statuses);
+    for (int i = w->nopen; i > 0; i--)
+        finish(w, &w->open[i - 1], &statuses[i - 1]);
+}
+
+static void do_step(worker *w) {
+    post_receives(w, early ? step + AHEAD : step);
+    send_all(w);
+    end_step(w);
+}
+
+static void meet(void) {
+    if (nworkers > 1)
+        pthread_barrier_wait(&meeting);
+}
+
+static void *serve(void *argument) {
+    for (meet(); step < steps; meet()) {
+        do_step(argument);
+        meet();
+    }
+    return NULL;
+}
+
+/* A thread for each communicator; the main thread has the first one. */
+static void start_threads(void) {
+    nworkers = TRAFFIC_COMMS;
+    pthread_barrier_init(&meeting, NULL, (unsigned)nworkers);
+    for (int i = 0; i < nworkers; i++) {
+        workers[i].first = i;
+        workers[i].end = i + 1;
+        if (i)
+            pthread_create(&workers[i].thread, NULL, serve, &workers[i]);
+    }
 }
 
 static void run(void) {
     for (int due = step; early && due < step + AHEAD; due++)
-        post_receives(due);
+        post_receives(&workers[0], due);
     for (; step < steps; step++) {
         wavecut_safepoint();
         if (traffic_hash(seed, (uint64_t)T.rank, (uint64_t)step) % (uint64_t)T.ranks == 0)
@@ -168,18 +211,23 @@ static void run(void) {
         uint64_t h = traffic_hash(seed + 5, (uint64_t)T.rank, (uint64_t)step);
         if (h % 16 == 0)
             usleep((useconds_t)(h >> 8) % 500);
-        post_receives(early ? step + AHEAD : step);
-        send_all();
-        end_step();
+        meet();
+        do_step(&workers[0]);
+        meet();
         if (barriers)
             MPI_Barrier(MPI_COMM_WORLD);
     }
-    hand_over(steps + 2 * DELAYS);
+    meet();
+    for (int i = 1; i < nworkers; i++)
+        pthread_join(workers[i].thread, NULL);
+    hand_over(&workers[0], steps + 2 * DELAYS);
 }
 
 int main(int argc, char **argv) {
-    MPI_Init(&argc, &argv);
-    if (argc < 3)
+    bool threads = argc > 4 && strcmp(argv[3], "threads") == 0;
+    int wanted = threads ? MPI_THREAD_MULTIPLE : MPI_THREAD_SINGLE, level;
+    MPI_Init_thread(&argc, &argv, wanted, &level);
+    if (argc < 3 || level < wanted)
         MPI_Abort(MPI_COMM_WORLD, 2);
     seed = strtoull(argv[1], NULL, 10);
     steps = atoi(argv[2]);
@@ -191,8 +239,13 @@ int main(int argc, char **argv) {
     static unsigned char attached[64 << 20];
     MPI_Buffer_attach(attached, sizeof attached);
     wavecut_protect("step", &step, 1, MPI_INT);
+    if (threads && strcmp(argv[4], "immediate") == 0)
+        wavecut_cut(WAVECUT_IMMEDIATE);
     if (wavecut_restore(NULL) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
+    workers[0].end = TRAFFIC_COMMS;
+    if (threads)
+        start_threads();
     run();
     wavecut_finalize();
     traffic_close();
