@@ -30,7 +30,7 @@ static uint64_t regular_of(const wc_comm *c) {
 }
 
 static bool takes_part(const wc_comm *c) {
-    return c->size > 1 && !c->outside;
+    return wc_comm_members(c) > 1 && !c->outside;
 }
 
 /* Is its target one for this rank? */
@@ -41,15 +41,15 @@ static bool counts_here(const wc_comm *c) {
 /* ---- the tree of a communicator ---- */
 
 static int first_child(const wc_comm *c) {
-    return wc_tree_first_child(c->rank, c->size);
+    return wc_tree_first_child(wc_comm_member(c), wc_comm_members(c));
 }
 
 static int end_of_children(const wc_comm *c) {
-    return wc_tree_end_of_children(c->rank, c->size);
+    return wc_tree_end_of_children(wc_comm_member(c), wc_comm_members(c));
 }
 
-static void tell(wc_core *core, const wc_comm *c, int peer, bool target, uint64_t value) {
-    core->port.tell_clock(core->port.context, c, peer, c->clock.attempt, target, value);
+static void tell(wc_core *core, const wc_comm *c, int member, bool target, uint64_t value) {
+    core->port.tell_clock(core->port.context, c, member, c->clock.attempt, target, value);
 }
 
 /* How long it takes until a target is known: as last time, or longer. */
@@ -64,7 +64,7 @@ static void set_target(wc_core *core, wc_comm *c, uint64_t value, int except) {
     c->clock.known = true;
     c->clock.target = value;
     core->clock_changed = true;
-    int parent = wc_tree_parent(c->rank);
+    int parent = wc_tree_parent(wc_comm_member(c));
     if (parent >= 0 && parent != except)
         tell(core, c, parent, true, value);
     for (int child = first_child(c); child < end_of_children(c); child++)
@@ -151,7 +151,8 @@ static double expected(const wc_core *core, const wc_comm *c) {
  * record can be needed before another one then. */
 static const wc_comm *meeting_of_all(const wc_core *core) {
     const wc_comm *c = core->comms;
-    while (c && !(counts_here(c) && c->size == core->config.ranks && expected(core, c) > RARE))
+    while (c && !(counts_here(c) && wc_comm_members(c) == core->config.ranks &&
+                  expected(core, c) > RARE))
         c = c->next;
     return c;
 }
@@ -167,10 +168,10 @@ static void tell_count(wc_core *core, wc_comm *c) {
         return;
     c->clock.told = true;
     uint64_t count = count_of(c), most = c->clock.most > count ? c->clock.most : count;
-    if (c->rank == 0)
+    if (wc_comm_member(c) == 0)
         set_target(core, c, most + to_come(core, c), -1);
     else
-        tell(core, c, wc_tree_parent(c->rank), false, most);
+        tell(core, c, wc_tree_parent(wc_comm_member(c)), false, most);
 }
 
 static void raise_targets(wc_core *core) {
@@ -234,14 +235,14 @@ bool wc_clock_has_come(const wc_core *core) {
     return !core->clock_needed || (all_known(core) && !missing(core));
 }
 
-void wc_core_clock(wc_core *core, wc_comm *c, int source, uint64_t attempt, bool target,
+void wc_core_clock(wc_core *core, wc_comm *c, int member, uint64_t attempt, bool target,
                    uint64_t value) {
     if (attempt <= core->finished || attempt < c->clock.attempt)
         return;
     begin(core, c, attempt);
     if (target) {
         if (!c->clock.known || value > c->clock.target)
-            set_target(core, c, value, source);
+            set_target(core, c, value, member);
         return;
     }
     c->clock.children++;

@@ -68,15 +68,15 @@ typedef struct wc_port {
     void (*enter)(void *context, wc_phase phase, const wc_vote *mine);
     bool (*reduced)(void *context, wc_phase phase, wc_vote *result); /* true once, when complete */
 
-    /* Rank in the job of a member of a communicator; -1: takes no part. */
+    /* Rank in the job of a peer on a communicator; -1: takes no part. */
     int (*job_rank)(void *context, const wc_comm *comm, int peer);
 
     /* markers */
     void (*send_counts)(void *context, const wc_comm *comm, int peer, uint64_t attempt,
                         const wc_tag_count *counts, size_t n);
     void (*send_marker)(void *context, const wc_comm *comm, int peer);
-    void (*tell_clock)(void *context, const wc_comm *comm, int peer, uint64_t attempt, bool target,
-                       uint64_t value); /* a target, or a count */
+    void (*tell_clock)(void *context, const wc_comm *comm, int member, uint64_t attempt,
+                       bool target, uint64_t value); /* a target, or a count */
     bool (*markers_received)(
         void *context); /* all counts and markers sent so far have been received */
 
@@ -111,7 +111,7 @@ typedef struct wc_port {
     bool (*arrived)(void *context, wc_message *m); /* tests m->arriving */
     void (*post_marker_receives)(void *context, const wc_comm *comm, int n);
     size_t (*take_back_marker_receives)(void *context, const wc_comm *comm,
-                                        int *sources); /* [size] those received */
+                                        int *sources); /* [peers] those received */
 } wc_port;
 
 /* Of trees. Each level waits until a rank looks: for a safe point, or some time. So they are flat. */
@@ -233,7 +233,7 @@ void wc_core_request(wc_core *core);                          /* this rank asks 
 void wc_core_hear(wc_core *core, uint64_t attempt, int from); /* a neighbour has asked */
 void wc_core_counts(wc_core *core, wc_comm *comm, int source, const wc_tag_count *counts, size_t n);
 /* A member of `comm` tells the target, or the highest count of itself and those below it in the tree. */
-void wc_core_clock(wc_core *core, wc_comm *comm, int source, uint64_t attempt, bool target,
+void wc_core_clock(wc_core *core, wc_comm *comm, int member, uint64_t attempt, bool target,
                    uint64_t value);
 void wc_core_progress(wc_core *core, int64_t now);
 void wc_core_durable(wc_core *core, wc_reason reason,

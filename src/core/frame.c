@@ -309,7 +309,7 @@ static uint64_t collective_clock(const wc_core *core) {
         h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
         h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32;
-        sum += c->rank == 0 ? (uint64_t) - (int64_t)(c->size - 1) * h : h;
+        sum += wc_comm_member(c) == 0 ? (uint64_t) - (int64_t)(wc_comm_members(c) - 1) * h : h;
     }
     return sum;
 }

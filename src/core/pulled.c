@@ -467,7 +467,7 @@ void wc_core_handed(wc_core *core, wc_recv *r, int source, int tag) {
 /* ---- calls that block in MPI ---- */
 
 static int open_channels(const wc_core *core, const wc_comm *comm) {
-    int n = comm->size;
+    int n = wc_comm_peers(comm);
     WC_EACH(&core->in, wc_channel, c) n -= c->comm == comm && c->closed;
     return n;
 }
@@ -552,7 +552,7 @@ static bool pull_channel(wc_core *core, const wc_comm *comm, int source) {
 /* A marker that met a receive for markers has left its place in the channel: what came on it and
  * was not handed over yet may stand on either side. */
 static void take_markers_met(wc_core *core, wc_comm *comm, wc_recv *const *matched, size_t n) {
-    int *sources = wc_core_alloc((size_t)comm->size * sizeof *sources);
+    int *sources = wc_core_alloc((size_t)wc_comm_peers(comm) * sizeof *sources);
     size_t markers = core->port.take_back_marker_receives(core->port.context, comm, sources);
     for (size_t i = 0; i < markers; i++) {
         bool came = pull_channel(core, comm, sources[i]);

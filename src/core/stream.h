@@ -37,8 +37,10 @@ typedef struct wc_clock {
 } wc_clock;
 
 typedef struct wc_comm {
-    uint64_t uid; /* the same on all members, and again after a restart */
-    int rank, size;
+    uint64_t uid;         /* the same on all members, and again after a restart */
+    int rank, size;       /* in this rank's group */
+    int remote_size;      /* of the other group of an intercommunicator; 0: there is none */
+    bool second;          /* where all members are in one order, the other group comes first */
     bool freed;           /* the application has let go of it */
     bool freed_by_peer;   /* another member has told so */
     bool outside;         /* has members outside the job: can't be part of a snapshot */
@@ -49,6 +51,25 @@ typedef struct wc_comm {
     struct wc_stream
         *cache[WC_DIRECTIONS][WC_STREAM_CACHE]; /* used lately; see wc_streams_forget */
 } wc_comm;
+
+/* Peers, which messages come from and go to, are those of the other group if there is one. */
+static inline int wc_comm_peers(const wc_comm *comm) {
+    return comm->remote_size ? comm->remote_size : comm->size;
+}
+
+/* All members, and this rank's place among them. */
+static inline int wc_comm_members(const wc_comm *comm) {
+    return comm->size + comm->remote_size;
+}
+
+static inline int wc_comm_member(const wc_comm *comm) {
+    return comm->rank + (comm->second ? comm->remote_size : 0);
+}
+
+/* That of a peer. */
+static inline int wc_comm_member_of(const wc_comm *comm, int peer) {
+    return peer + (comm->remote_size && !comm->second ? comm->size : 0);
+}
 
 typedef struct wc_channel {
     wc_comm *comm;

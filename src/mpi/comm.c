@@ -58,34 +58,48 @@ wc_mpi_comm *wc_comm_by_uid(uint64_t uid) {
     return NULL;
 }
 
-static uint64_t mix(uint64_t h, uint64_t x) {
-    h = (h ^ x) * UINT64_C(0xD6E8FEB86659FD93);
-    return h ^ h >> 32;
+/* Rank in the world of the first member. */
+static int first_in_world(MPI_Group group) {
+    int first = 0, world = 0;
+    MPI_Group all;
+    PMPI_Comm_group(MPI_COMM_WORLD, &all);
+    PMPI_Group_translate_ranks(group, 1, &first, all, &world);
+    PMPI_Group_free(&all);
+    return world;
 }
 
-bool wc_comm_leaves_job(MPI_Group group) {
-    int result;
-    MPI_Group common;
-    PMPI_Group_intersection(group, L.job_group, &common);
-    PMPI_Group_compare(group, common, &result);
-    if (common != MPI_GROUP_EMPTY)
-        PMPI_Group_free(&common);
-    return result == MPI_UNEQUAL;
-}
-
-wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how) {
+wc_mpi_comm *wc_comm_new(MPI_Comm comm) {
+    int inter;
     wc_mpi_comm *c = wc_core_alloc(sizeof *c);
-    *c = (wc_mpi_comm){.core.uid = uid,
-                       .handle = comm,
-                       .coming = MPI_COMM_NULL,
-                       .how = how,
-                       .all_freed = MPI_REQUEST_NULL};
+    *c = (wc_mpi_comm){
+        .handle = MPI_COMM_NULL, .coming = MPI_COMM_NULL, .all_freed = MPI_REQUEST_NULL};
     PMPI_Comm_rank(comm, &c->core.rank);
     PMPI_Comm_size(comm, &c->core.size);
     PMPI_Comm_group(comm, &c->group);
-    c->core.outside = L.attached && wc_comm_leaves_job(c->group);
-    wc_core_add_comm(&L.core, &c->core);
+    c->peers = c->group;
+    PMPI_Comm_test_inter(comm, &inter);
+    if (inter) {
+        PMPI_Comm_remote_size(comm, &c->core.remote_size);
+        PMPI_Comm_remote_group(comm, &c->peers);
+        c->core.second = first_in_world(c->peers) < first_in_world(c->group);
+    }
     return c;
+}
+
+void wc_comm_add(wc_mpi_comm *c, MPI_Comm handle, uint64_t uid, const char *how) {
+    c->core.uid = uid;
+    c->handle = handle;
+    c->how = how;
+    c->core.outside = L.attached && wc_comm_leaves_job(c);
+    wc_core_add_comm(&L.core, &c->core);
+}
+
+void wc_comm_discard(wc_mpi_comm *c) {
+    if (c->peers != c->group)
+        PMPI_Group_free(&c->peers);
+    PMPI_Group_free(&c->group);
+    free(c->marker_receives);
+    free(c);
 }
 
 /* Hints that let MPI break the order of messages, or leave out wildcards, break the pull. They are
@@ -102,7 +116,7 @@ static void deny_assertions(MPI_Info info) {
     }
 }
 
-static void drop_assertions(MPI_Comm comm) {
+void wc_comm_drop_assertions(MPI_Comm comm) {
     MPI_Info info;
     if (PMPI_Comm_get_info(comm, &info) != MPI_SUCCESS)
         return;
@@ -111,9 +125,9 @@ static void drop_assertions(MPI_Comm comm) {
     PMPI_Info_free(&info);
 }
 
-static void note_errhandler(wc_mpi_comm *c) {
+static void note_errhandler(wc_mpi_comm *c, MPI_Comm comm) {
     MPI_Errhandler handler;
-    if (PMPI_Comm_get_errhandler(c->handle, &handler) != MPI_SUCCESS)
+    if (PMPI_Comm_get_errhandler(comm, &handler) != MPI_SUCCESS)
         return;
     c->careful = handler != MPI_ERRORS_ARE_FATAL;
     L.careful = L.careful || c->careful;
@@ -123,23 +137,19 @@ static void note_errhandler(wc_mpi_comm *c) {
 
 /* Members make a communicator in the same order on its parent, so all of them get the same uid, and
  * get it again after a restart, without a message. */
-static wc_mpi_comm *made(wc_mpi_comm *parent, MPI_Comm comm, const char *how, int64_t colour) {
+wc_mpi_comm *wc_comm_made(wc_mpi_comm *parent, MPI_Comm of, MPI_Comm comm, const char *how,
+                          int64_t colour) {
     uint64_t ordinal = ++parent->core.creations;
-    if (comm == MPI_COMM_NULL)
+    if (of == MPI_COMM_NULL)
         return NULL;
-    int first = 0, world = 0;
-    MPI_Group group, all;
-    PMPI_Comm_group(comm, &group);
-    PMPI_Comm_group(MPI_COMM_WORLD, &all);
-    PMPI_Group_translate_ranks(group, 1, &first, all, &world);
-    PMPI_Group_free(&group);
-    PMPI_Group_free(&all);
-    uint64_t uid = mix(mix(mix(parent->core.uid, ordinal), (uint64_t)colour), (uint64_t)world);
-    wc_mpi_comm *c = wc_comm_add(comm, uid, how);
+    wc_mpi_comm *c = wc_comm_new(of);
+    int first = first_in_world(c->core.second ? c->peers : c->group);
+    uint64_t uid = wc_uid_mix(wc_uid_mix(parent->core.uid, ordinal), (uint64_t)colour);
     c->parent_uid = parent->core.uid;
     c->ordinal = ordinal;
     c->colour = colour;
-    note_errhandler(c);
+    wc_comm_add(c, comm, wc_uid_mix(uid, (uint64_t)first), how);
+    note_errhandler(c, of);
     return c;
 }
 
@@ -148,7 +158,7 @@ WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
     int rc = PMPI_Comm_set_errhandler(comm, handler);
     wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
     if (c)
-        note_errhandler(c);
+        note_errhandler(c, comm);
     return rc;
 }
 
@@ -163,7 +173,7 @@ WC_EXPORT int MPI_Comm_set_info(MPI_Comm comm, MPI_Info info) {
     WC_GUARD(__func__);
     int rc = PMPI_Comm_set_info(comm, info);
     if (rc == MPI_SUCCESS && L.way != WC_WAY_OFF)
-        drop_assertions(comm);
+        wc_comm_drop_assertions(comm);
     return rc;
 }
 
@@ -200,8 +210,10 @@ static int end(wc_mpi_comm *parent, int rc, const MPI_Comm *comm, const char *ho
     wc_core_native_end(&L.core);
     if (L.watched)
         wc_watch_leave();
-    if (rc == MPI_SUCCESS && made(parent, *comm, how, colour))
-        drop_assertions(*comm);
+    if (rc != MPI_SUCCESS)
+        wc_core_no_collective(&L.core, &parent->core);
+    else if (wc_comm_made(parent, *comm, *comm, how, colour))
+        wc_comm_drop_assertions(*comm);
     wc_layer_update();
     return rc;
 }
@@ -282,6 +294,12 @@ WC_EXPORT int MPI_Dist_graph_create(MPI_Comm comm, int n, const int nodes[], con
         newcomm, "graph", 0);
 }
 
+WC_EXPORT int MPI_Intercomm_merge(MPI_Comm intercomm, int high, MPI_Comm *newcomm) {
+    WC_GUARD(__func__);
+    wc_mpi_comm *c = begin(intercomm);
+    return end(c, PMPI_Intercomm_merge(intercomm, high, newcomm), newcomm, "merge", 0);
+}
+
 /* ---- without waiting ---- */
 
 static wc_mpi_comm *begin_idup(MPI_Comm parent) {
@@ -306,8 +324,7 @@ static int end_idup(wc_mpi_comm *parent, int rc, MPI_Comm comm, const MPI_Reques
     }
     if (comm == MPI_COMM_NULL) /* an MPI that tells only later */
         wc_forbid("MPI_Comm_idup");
-    wc_mpi_comm *c = made(parent, parent->handle, "dup", 0);
-    c->handle = MPI_COMM_NULL;
+    wc_mpi_comm *c = wc_comm_made(parent, parent->handle, MPI_COMM_NULL, "dup", 0);
     c->coming = comm;
     L.coming += comm != MPI_COMM_NULL;
     return rc;
@@ -341,12 +358,6 @@ WC_EXPORT int MPI_Comm_idup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *ne
 
 /* ---- release ---- */
 
-static void free_comm(wc_mpi_comm *c) {
-    PMPI_Group_free(&c->group);
-    free(c->marker_receives);
-    free(c);
-}
-
 /* True when nothing refers to it any more: it is gone. Worth a try once after each attempt. */
 static bool forget(wc_mpi_comm *c) {
     uint64_t attempts = L.core.finished + 1;
@@ -357,7 +368,7 @@ static bool forget(wc_mpi_comm *c) {
         return false;
     if (L.watched)
         wc_watch_forget(c);
-    free_comm(c);
+    wc_comm_discard(c);
     return true;
 }
 
@@ -383,8 +394,9 @@ static int release(MPI_Comm *comm, int (*native)(MPI_Comm *)) {
         return WC_WAITING(native(comm));
     wc_layer_touch();
     /* Immediate programs: a marker to a rank that has freed the communicator would never be
-     * received. So it is only hidden until every member has freed it, since from then on no marker
-     * is sent on it, and until those of the attempt under way have been received. */
+     * received. So it is only hidden until every peer has freed it, since from then on no marker
+     * is sent on it, and until those of the attempt under way have been received. The barrier of an
+     * intercommunicator tells just that (MPI 3.1, section 5.3). */
     c->going = !L.immediate;
     int rc = L.immediate ? wc_attributes_delete(*comm) : WC_WAITING(native(comm));
     c->going = false;
@@ -446,6 +458,6 @@ void wc_comm_free_all(void) {
     while (L.core.comms) {
         wc_mpi_comm *c = wc_comm_from_core(L.core.comms);
         L.core.comms = c->core.next;
-        free_comm(c);
+        wc_comm_discard(c);
     }
 }

@@ -11,7 +11,7 @@ enum { REQUEST_TAG = 1, CLOCK_TAG = 2 };
 /* Counts of one channel, on the wire. */
 typedef struct wire_counts {
     uint64_t attempt, comm_uid;
-    int64_t source; /* rank in that communicator */
+    int64_t source; /* rank in that communicator, or in its group of an intercommunicator */
     uint64_t freed; /* by the sender: no marker goes with these counts */
     uint64_t n;
     wc_tag_count counts[];
@@ -19,7 +19,7 @@ typedef struct wire_counts {
 
 typedef struct wire_clock {
     uint64_t attempt, comm_uid, value;
-    int32_t source; /* rank in that communicator */
+    int32_t member; /* that sends it, of that communicator */
     int32_t target;
 } wire_clock;
 
@@ -100,12 +100,13 @@ void wc_control_spread(void *context, uint64_t attempt, int except) {
 
 /* ---- the collective clock ---- */
 
-void wc_control_tell_clock(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+void wc_control_tell_clock(void *context, const wc_comm *comm, int member, uint64_t attempt,
                            bool target, uint64_t value) {
+    (void)context;
     wire_clock *wire = wc_core_alloc(sizeof *wire);
-    *wire = (wire_clock){attempt, comm->uid, value, comm->rank, target};
+    *wire = (wire_clock){attempt, comm->uid, value, wc_comm_member(comm), target};
     MPI_Request request;
-    PMPI_Isend(wire, sizeof *wire, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer), CLOCK_TAG,
+    PMPI_Isend(wire, sizeof *wire, MPI_BYTE, wc_port_member_in_job(comm, member), CLOCK_TAG,
                L.control, &request);
     wc_port_keep(request, wire);
     sent++;
@@ -114,7 +115,7 @@ void wc_control_tell_clock(void *context, const wc_comm *comm, int peer, uint64_
 static void take_clock(const wire_clock *wire) {
     wc_mpi_comm *c = wc_comm_by_uid(wire->comm_uid);
     if (c) {
-        wc_core_clock(&L.core, &c->core, wire->source, wire->attempt, wire->target, wire->value);
+        wc_core_clock(&L.core, &c->core, wire->member, wire->attempt, wire->target, wire->value);
         return;
     }
     early_clock *e = wc_core_alloc(sizeof *e);

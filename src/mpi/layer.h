@@ -45,17 +45,17 @@ typedef struct wc_posted {
 
 typedef enum wc_way { WC_WAY_OFF, WC_WAY_FAST, WC_WAY_SLOW } wc_way;
 
-/* A communicator of the application. */
+/* A communicator of the application, or an account (group.c). */
 typedef struct wc_mpi_comm {
     wc_comm core;
-    MPI_Comm handle; /* MPI_COMM_NULL once it is freed for good */
-    MPI_Comm coming; /* `handle` once the request of MPI_Comm_idup is complete */
-    bool careful;    /* errors on it return: what MPI has refused must not be counted */
-    bool going;      /* MPI_Comm_free is inside MPI: it may not be looked at */
-    MPI_Group group;
+    MPI_Comm handle;        /* MPI_COMM_NULL once it is freed for good, and of an account */
+    MPI_Comm coming;        /* `handle` once the request of MPI_Comm_idup is complete */
+    bool careful;           /* errors on it return: what MPI has refused must not be counted */
+    bool going;             /* MPI_Comm_free is inside MPI: it may not be looked at */
+    MPI_Group group, peers; /* the same one, unless it is an intercommunicator */
     uint64_t parent_uid, ordinal;
     int64_t colour;
-    const char *how; /* static */
+    const char *how; /* static; NULL: an account */
     MPI_Request *marker_receives;
     size_t marker_count;
     size_t files;          /* that were opened on it, and are not closed */
@@ -360,10 +360,18 @@ void wc_layer_idle(unsigned *spins);
 /* ---- comm.c ---- */
 
 wc_mpi_comm *wc_comm_lookup(MPI_Comm comm); /* NULL: unknown */
-wc_mpi_comm *wc_comm_add(MPI_Comm comm, uint64_t uid, const char *how);
+/* One with the groups of `comm`. It is the caller's until it is added, or discarded. */
+wc_mpi_comm *wc_comm_new(MPI_Comm comm);
+void wc_comm_add(wc_mpi_comm *c, MPI_Comm handle, uint64_t uid, const char *how);
+void wc_comm_discard(wc_mpi_comm *c);
+/* All members of `parent` have entered a call that makes one: `comm`, or MPI_COMM_NULL. It has the groups
+ * of `of`. NULL: none. */
+wc_mpi_comm *wc_comm_made(wc_mpi_comm *parent, MPI_Comm of, MPI_Comm comm, const char *how,
+                          int64_t colour);
 wc_mpi_comm *wc_comm_by_uid(uint64_t uid);
-bool wc_comm_leaves_job(MPI_Group group); /* has it members that take no part? */
-void wc_comm_tidy(void);                  /* what is left of freed ones goes, if nothing needs it */
+/* Hints that let MPI break the order of messages go. */
+void wc_comm_drop_assertions(MPI_Comm comm);
+void wc_comm_tidy(void); /* what is left of freed ones goes, if nothing needs it */
 /* Those of MPI_Comm_idup are there: no request is outstanding. */
 void wc_comm_arrived(void);
 void wc_comm_free_all(void);
@@ -376,7 +384,7 @@ static inline wc_mpi_comm *wc_comm_of(MPI_Comm comm) {
 /* Will MPI refuse these? Then nothing is counted for them, and the call is MPI's alone. */
 static inline bool wc_comm_refuses(const wc_mpi_comm *c, int count, MPI_Datatype type, int peer,
                                    int tag) {
-    bool known = peer == MPI_ANY_SOURCE || (peer >= 0 && peer < c->core.size);
+    bool known = peer == MPI_ANY_SOURCE || (peer >= 0 && peer < wc_comm_peers(&c->core));
     return !known || count < 0 || type == MPI_DATATYPE_NULL || (tag < 0 && tag != MPI_ANY_TAG);
 }
 
@@ -410,6 +418,14 @@ static inline wc_stream *wc_fast_stream(wc_mpi_comm *fast, wc_direction directio
 static inline wc_mpi_comm *wc_comm_from_core(const wc_comm *comm) {
     return (wc_mpi_comm *)comm;
 }
+
+/* ---- group.c ---- */
+
+uint64_t wc_uid_mix(uint64_t h, uint64_t x);
+/* Ranks of its members in another group. The caller frees. */
+int *wc_group_ranks(MPI_Group group, MPI_Group other, int *n);
+bool wc_group_is_within(MPI_Group group, MPI_Group other); /* are all its members of the other? */
+bool wc_comm_leaves_job(const wc_mpi_comm *c);             /* has it members that take no part? */
 
 /* ---- process.c ---- */
 
@@ -524,6 +540,8 @@ void wc_persistent_restart(wc_persistent *p);
 
 extern const wc_port wc_layer_port;
 void wc_port_forget_markers(void);
+/* Rank in the job of a member, in the order of all; -1: takes no part. */
+int wc_port_member_in_job(const wc_comm *comm, int member);
 /* A datatype and a count for so many elements: messages may be longer than an int. Returns MPI's code;
  * *type is `element` itself, or new. */
 int wc_long_type(uint64_t elements, MPI_Datatype element, MPI_Datatype *type, int *count);
@@ -542,7 +560,7 @@ void wc_control_drain(void); /* receives every control message that was sent. Co
 extern void wc_control_spread(void *context, uint64_t attempt, int except);
 extern void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine);
 extern bool wc_control_reduced(void *context, wc_phase phase, wc_vote *result);
-extern void wc_control_tell_clock(void *context, const wc_comm *comm, int peer, uint64_t attempt,
+extern void wc_control_tell_clock(void *context, const wc_comm *comm, int member, uint64_t attempt,
                                   bool target, uint64_t value);
 extern void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64_t attempt,
                                    const wc_tag_count *counts, size_t n);

@@ -143,10 +143,11 @@ static void start(int thread_level) {
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */
     PMPI_Comm_dup(MPI_COMM_SELF, &L.self);
     PMPI_Comm_set_errhandler(L.self, MPI_ERRORS_RETURN);
-    wc_comm_add(MPI_COMM_WORLD, 1, "world");
+    wc_comm_add(wc_comm_new(MPI_COMM_WORLD), MPI_COMM_WORLD, 1, "world");
     int rank;
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    wc_comm_add(MPI_COMM_SELF, UINT64_C(0x5E1F000000000000) + (uint64_t)rank, "self");
+    wc_comm_add(wc_comm_new(MPI_COMM_SELF), MPI_COMM_SELF,
+                UINT64_C(0x5E1F000000000000) + (uint64_t)rank, "self");
     wc_signal_install_early();
 }
 
@@ -181,7 +182,7 @@ const char *wc_layer_attach(MPI_Comm comm, const wc_hooks *hooks, const wc_core_
     L.hooks = *hooks;
     wc_core_attach(&L.core, config, wc_layer_now());
     for (wc_comm *c = L.core.comms; c; c = c->next)
-        c->outside = !c->freed && wc_comm_leaves_job(wc_comm_from_core(c)->group);
+        c->outside = !c->freed && wc_comm_leaves_job(wc_comm_from_core(c));
     L.attached = true;
     return NULL;
 }

@@ -132,11 +132,23 @@ static void send_marker(void *context, const wc_comm *comm, int peer) {
     wc_port_keep(request, NULL);
 }
 
+static int rank_in_job(MPI_Group group, int rank) {
+    int job;
+    PMPI_Group_translate_ranks(group, 1, &rank, L.job_group, &job);
+    return job == MPI_UNDEFINED ? -1 : job;
+}
+
 static int job_rank(void *context, const wc_comm *comm, int peer) {
     (void)context;
-    int rank;
-    PMPI_Group_translate_ranks(wc_comm_from_core(comm)->group, 1, &peer, L.job_group, &rank);
-    return rank == MPI_UNDEFINED ? -1 : rank;
+    return rank_in_job(wc_comm_from_core(comm)->peers, peer);
+}
+
+int wc_port_member_in_job(const wc_comm *comm, int member) {
+    const wc_mpi_comm *c = wc_comm_from_core(comm);
+    int first = comm->second ? comm->remote_size : 0; /* of this rank's group */
+    if (member >= first && member < first + comm->size)
+        return rank_in_job(c->group, member - first);
+    return rank_in_job(c->peers, comm->second ? member : member - comm->size);
 }
 
 /* ---- record and after ---- */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { WORDS = sizeof(wc_watch_said) / sizeof(uint64_t) };
@@ -96,16 +97,21 @@ bool wc_watch_uncounted(void) {
     return atomic_load(&W.uncounted);
 }
 
+/* Of all members, in one order. */
 static int *world_ranks(const wc_mpi_comm *c) {
-    int n = c->core.size, *ranks = wc_core_alloc((size_t)n * sizeof *ranks);
-    int *world = wc_core_alloc((size_t)n * sizeof *world);
+    int n = wc_comm_members(&c->core), size, place = c->core.second ? c->core.remote_size : 0;
+    int *world = wc_core_alloc((size_t)n * sizeof *world), *some;
     MPI_Group all;
-    for (int i = 0; i < n; i++)
-        ranks[i] = i;
     PMPI_Comm_group(MPI_COMM_WORLD, &all);
-    PMPI_Group_translate_ranks(c->group, n, ranks, all, world);
+    some = wc_group_ranks(c->group, all, &size);
+    memcpy(world + place, some, (size_t)size * sizeof *world);
+    free(some);
+    if (c->peers != c->group) {
+        some = wc_group_ranks(c->peers, all, &size);
+        memcpy(world + wc_comm_member_of(&c->core, 0), some, (size_t)size * sizeof *world);
+        free(some);
+    }
     PMPI_Group_free(&all);
-    free(ranks);
     return world;
 }
 
@@ -118,7 +124,7 @@ static wc_watched_comm *watched(wc_mpi_comm *c) {
     w->ordinal = c->ordinal;
     w->colour = c->colour;
     w->how = c->how;
-    w->size = c->core.size;
+    w->size = wc_comm_members(&c->core);
     w->world = world_ranks(c);
     w->mask = 15;
     w->slots = wc_core_alloc((w->mask + 1) * sizeof(wc_watched_stream *));
@@ -186,9 +192,16 @@ static void grow_slots(wc_watched_comm *w) {
         *stream_slot(w, s->out, s->peer, s->tag) = s;
 }
 
+/* -1: it is none. */
+static int world_of(const wc_comm *comm, int peer) {
+    const wc_watched_comm *w = wc_comm_from_core(comm)->watched;
+    bool known = peer >= 0 && peer < wc_comm_peers(comm);
+    return known ? w->world[wc_comm_member_of(comm, peer)] : -1;
+}
+
 static void count(const wc_comm *comm, bool out, int peer, int tag, int change) {
     wc_watched_comm *w = watched(wc_comm_from_core(comm));
-    int world = peer >= 0 && peer < w->size ? w->world[peer] : -1;
+    int world = world_of(comm, peer);
     wc_watched_stream **slot = stream_slot(w, out, world, tag), *s = *slot;
     if (!s && W.streams >= MOST_STREAMS) {
         atomic_store(&W.uncounted, true);
@@ -232,12 +245,10 @@ static void note(MPI_Request handle, wc_watch_item item) {
 /* What concerns one peer of a communicator. */
 static wc_watch_item item_of(wc_watch_kind kind, wc_mpi_comm *c, int peer, int tag) {
     const wc_watched_comm *w = c ? watched(c) : NULL;
-    if (!w || peer >= w->size || (peer >= 0 && w->world[peer] < 0))
+    if (!w || (peer >= 0 && world_of(&c->core, peer) < 0))
         return (wc_watch_item){.kind = WC_WATCH_OTHER};
-    return (wc_watch_item){.kind = kind,
-                           .comm = w->uid,
-                           .peer = peer < 0 ? -1 : w->world[peer],
-                           .tag = tag < 0 ? -1 : tag};
+    return (wc_watch_item){
+        .kind = kind, .comm = w->uid, .peer = world_of(&c->core, peer), .tag = tag < 0 ? -1 : tag};
 }
 
 /* Its latest one has begun. */

@@ -163,7 +163,7 @@ static wc_status check_receive(const wc_request_row *row, wc_error *error) {
     span_of(row->count, type, &from, &to);
     if (made)
         PMPI_Type_free(&type);
-    if (!c || c->core.freed || row->source >= c->core.size)
+    if (!c || c->core.freed || row->source >= wc_comm_peers(&c->core))
         return wc_error_set(error, WC_ERR_MISMATCH,
                             "it was posted on a communicator (uid %016llx) that the program has "
                             "not made: make communicators in the same order as before, before "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "restore.h"
 
+#include "communicators.h"
 #include "log.h"
 #include "requests.h"
 #include "runtime.h"
@@ -409,7 +410,7 @@ static wc_status find_comm(const wc_message_row *row, wc_mpi_comm **comm, int *s
             "made: make communicators in the same order as before, before wavecut_restore",
             R.chosen_path, (unsigned long long)row->comm);
     int job = (int)row->source;
-    PMPI_Group_translate_ranks(L.job_group, 1, &job, (*comm)->group, source);
+    PMPI_Group_translate_ranks(L.job_group, 1, &job, (*comm)->peers, source);
     if (*source == MPI_UNDEFINED)
         return wc_error_set(error, WC_ERR_MISMATCH,
                             "%s: rank %d is not in the communicator of its message", R.chosen_path,
@@ -467,6 +468,8 @@ wc_status wc_restore_fill(wc_error *error) {
         check_move(error);
     if (wc_agree(error) == WC_OK)
         check_arrays(error);
+    if (error->status == WC_OK && !wc_restore_moves())
+        wc_communicators_check(error);
     if (wc_agree(error) == WC_OK) {
         if (read_state(error) == WC_OK)
             read_messages(&messages, error);

@@ -9,9 +9,10 @@
 /* COMM_SELF goes into the snapshot of those who send to themselves on it: `out` knows what waits to
  * be received, `in` what a restart has brought back. */
 static bool is_recorded(const wc_comm *c) {
-    if (c->freed || c->outside || c->rank != 0)
+    const wc_mpi_comm *m = wc_comm_from_core(c);
+    if (c->freed || c->outside || c->rank != 0 || !m->how)
         return false;
-    if (wc_comm_from_core(c)->handle != MPI_COMM_SELF)
+    if (m->handle != MPI_COMM_SELF)
         return true;
     WC_EACH(&L.core.in, wc_channel, in)
     if (in->comm == c)
@@ -22,16 +23,14 @@ static bool is_recorded(const wc_comm *c) {
     return false;
 }
 
-static void add_members(wc_rows *rows, const wc_comm *c) {
-    size_t n = (size_t)c->size;
-    int *own = wc_core_alloc(2 * n * sizeof *own), *job = own + n;
-    for (size_t i = 0; i < n; i++)
-        own[i] = (int)i;
-    PMPI_Group_translate_ranks(wc_comm_from_core(c)->group, c->size, own, L.job_group, job);
-    rows->members = wc_core_grow(rows->members, (rows->sizes.members + n) * sizeof *rows->members);
-    for (size_t i = 0; i < n; i++)
+/* Of this rank's group: the first one of the other has a row for that. */
+static void add_members(wc_rows *rows, const wc_mpi_comm *c) {
+    int n, *job = wc_group_ranks(c->group, L.job_group, &n);
+    rows->members =
+        wc_core_grow(rows->members, (rows->sizes.members + (size_t)n) * sizeof *rows->members);
+    for (int i = 0; i < n; i++)
         rows->members[rows->sizes.members++] = (uint32_t)job[i];
-    free(own);
+    free(job);
 }
 
 void wc_rows_record(wc_rows *rows) {
@@ -50,7 +49,7 @@ void wc_rows_record(wc_rows *rows) {
                              .members_first = rows->sizes.members,
                              .members_count = (uint64_t)c->size};
         strncpy(row->how, m->how, sizeof row->how - 1);
-        add_members(rows, c);
+        add_members(rows, m);
     }
 }
 

@@ -24,6 +24,7 @@ static wc_store_api api = {
     .reader_counters = wc_reader_counters,
     .reader_messages = wc_reader_messages,
     .reader_communicators = wc_reader_communicators,
+    .reader_members = wc_reader_members,
     .reader_payload = wc_reader_payload,
     .reader_verify = wc_reader_verify,
 };

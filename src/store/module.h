@@ -7,7 +7,7 @@
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 3
+#define WC_STORE_ABI 4
 
 typedef struct wc_store_api {
     uint32_t abi;
@@ -39,6 +39,8 @@ typedef struct wc_store_api {
                                  wc_error *error);
     wc_status (*reader_communicators)(wc_reader *reader, wc_comm_row **rows, size_t *count,
                                       wc_error *error);
+    wc_status (*reader_members)(wc_reader *reader, uint32_t **members, size_t *count,
+                                wc_error *error);
     wc_status (*reader_payload)(wc_reader *reader, const wc_message_row *row, void *to,
                                 wc_error *error);
     wc_status (*reader_verify)(wc_reader *reader, wc_verdict *verdict, wc_error *error);

@@ -137,6 +137,14 @@ wc_status wc_reader_messages(wc_reader *r, wc_message_row **rows, size_t *count,
     return status;
 }
 
+wc_status wc_reader_members(wc_reader *r, uint32_t **members, size_t *count, wc_error *error) {
+    void *found = NULL;
+    wc_status status = wc_reader_rows(r, WC_TABLE_MEMBERS, &found, count, error);
+    if (status == WC_OK)
+        *members = found;
+    return status;
+}
+
 wc_status wc_reader_communicators(wc_reader *r, wc_comm_row **rows, size_t *count,
                                   wc_error *error) {
     void *found = NULL;

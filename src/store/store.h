@@ -119,17 +119,19 @@ typedef struct wc_message_row {
     uint64_t checksum; /* XXH3-64 of its bytes */
 } wc_message_row;
 
-/* One row of /communicators. No padding. Members are job ranks: members_count of them from
- * members_first on in /communicator_members. */
+/* One row of /communicators: a group of one. An intercommunicator has two rows with the same uid. No padding.
+ * Members are job ranks: members_count of them from members_first on in /communicator_members. */
 typedef struct wc_comm_row {
     uint64_t uid;
-    uint64_t parent_uid;
+    uint64_t parent_uid;  /* what was made of ranks, not of a communicator: their account's */
     uint64_t ordinal;     /* which creation on the parent this was */
-    int64_t colour;       /* of a split, else 0 */
+    int64_t colour;       /* of a split; tag of create_group; else 0 */
     uint64_t collectives; /* completed at the cut */
     uint64_t members_first;
     uint64_t members_count;
-    char how[16]; /* "world", "self", "dup", "split", "create", "cart" */
+    char how
+        [16]; /* "world", "self", "dup", "split", "create", "cart", "graph", "create_group", "intercomm",
+                     "merge" */
 } wc_comm_row;
 
 /* What is known when the file is made. Strings are the caller's. */
@@ -249,6 +251,8 @@ wc_status wc_reader_messages(wc_reader *reader, wc_message_row **rows, size_t *c
                              wc_error *error);
 wc_status wc_reader_communicators(wc_reader *reader, wc_comm_row **rows, size_t *count,
                                   wc_error *error);
+/* What the rows of communicators point to: job ranks. */
+wc_status wc_reader_members(wc_reader *reader, uint32_t **members, size_t *count, wc_error *error);
 /* Reads and verifies one message's bytes into `to` (row->bytes bytes); with to == NULL only
  * verifies. */
 wc_status wc_reader_payload(wc_reader *reader, const wc_message_row *row, void *to,

@@ -184,7 +184,6 @@ static bool read_tables(wc_verification *v) {
     wc_error what;
     wc_rank_row *ranks = NULL;
     size_t count = 0;
-    void *members = NULL;
     bool good = accept(v, wc_reader_ranks(r, &ranks, &count, &what), &what);
     for (size_t i = 0; i < count; i++)
         if (ranks[i].rank != i)
@@ -193,9 +192,7 @@ static bool read_tables(wc_verification *v) {
     good &= accept(v, wc_reader_counters(r, &v->counters, &v->counter_count, &what), &what);
     good &= accept(v, wc_reader_messages(r, &v->messages, &v->message_count, &what), &what);
     good &= accept(v, wc_reader_communicators(r, &v->comms, &v->comm_count, &what), &what);
-    good &=
-        accept(v, wc_reader_rows(r, WC_TABLE_MEMBERS, &members, &v->member_count, &what), &what);
-    v->members = members;
+    good &= accept(v, wc_reader_members(r, &v->members, &v->member_count, &what), &what);
     return good;
 }
 

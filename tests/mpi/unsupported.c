@@ -451,9 +451,9 @@ static const struct {
     {"persistent_collective", persistent_collective, "MPI_Allreduce_init"},
     {"session", session, "MPI_Comm_create_from_group"},
 #endif
-    {"intercomm", intercomm, "MPI_Intercomm_create"},
+    {"intercomm", intercomm, NULL},
     {"idup", idup, NULL},
-    {"create_group", create_group, "MPI_Comm_create_group"},
+    {"create_group", create_group, NULL},
 };
 
 int main(int argc, char **argv) {

@@ -108,11 +108,11 @@ void scale_take_counts(scale_rank *r, const scale_node *message) {
 }
 
 /* No program here has collectives. */
-static void tell_clock(void *context, const wc_comm *comm, int peer, uint64_t attempt, bool target,
-                       uint64_t value) {
+static void tell_clock(void *context, const wc_comm *comm, int member, uint64_t attempt,
+                       bool target, uint64_t value) {
     (void)context;
     (void)comm;
-    (void)peer;
+    (void)member;
     (void)attempt;
     (void)target;
     (void)value;

@@ -21,10 +21,10 @@ static void begin_send(MPI_Request r) {
     r->met = true;
     if (r->peer == MPI_PROC_NULL)
         return;
-    if (r->peer < 0 || r->peer >= sim_comm_size(r->comm))
+    if (r->peer < 0 || r->peer >= sim_comm_size(sim_comm_of_peers(r->comm)))
         sim_problem("rank %d sends to %d on communicator %d", me->rank, r->peer, r->comm);
     sim_packet *p = sim_alloc(sizeof *p + r->room);
-    *p = (sim_packet){.comm = r->comm,
+    *p = (sim_packet){.comm = sim_comm_of_peers(r->comm),
                       .source = sim_comm_rank(r->comm),
                       .to = r->peer,
                       .tag = r->tag,

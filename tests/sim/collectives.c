@@ -32,6 +32,8 @@ void sim_collectives_open(void) {
 }
 
 static sim_meeting *meet(MPI_Comm comm, meeting_kind kind, int root) {
+    bool root_here = sim_comm_rank(comm) == root;
+    comm = sim_comm_shared(comm);
     unsigned number = calls[comm][me->rank]++;
     sim_meeting **at = &table[((unsigned)comm * 16 + number) % SLOTS];
     while (*at && ((*at)->comm != comm || (*at)->number != number))
@@ -44,19 +46,19 @@ static sim_meeting *meet(MPI_Comm comm, meeting_kind kind, int root) {
         sim_problem("rank %d is in another collective than the others, communicator %d", me->rank,
                     comm);
     (*at)->arrived++;
-    (*at)->root_arrived = (*at)->root_arrived || sim_comm_rank(comm) == root;
+    (*at)->root_arrived = (*at)->root_arrived || root_here;
     return *at;
 }
 
 static bool is_over(const sim_meeting *m) {
-    bool root = sim_comm_rank(m->comm) == m->root;
+    bool root = m->kind != ALL && sim_comm_rank(m->comm) == m->root;
     switch (m->kind) {
     case FROM_ROOT:
         return m->root_arrived;
     case TO_ROOT:
-        return !root || m->arrived == sim_comm_size(m->comm);
+        return !root || m->arrived == sim_comm_members(m->comm);
     default:
-        return m->arrived == sim_comm_size(m->comm);
+        return m->arrived == sim_comm_members(m->comm);
     }
 }
 
@@ -80,8 +82,8 @@ static MPI_Request start(sim_meeting *m, void *result) {
 const void *sim_gather_all(MPI_Comm comm, const void *mine, size_t bytes) {
     sim_meeting *m = meet(comm, ALL, -1);
     if (!m->gathered)
-        m->gathered = sim_alloc(bytes * (size_t)sim_comm_size(comm));
-    memcpy(m->gathered + bytes * (size_t)sim_comm_rank(comm), mine, bytes);
+        m->gathered = sim_alloc(bytes * (size_t)sim_comm_members(comm));
+    memcpy(m->gathered + bytes * (size_t)sim_comm_member(comm), mine, bytes);
     MPI_Request r = start(m, NULL);
     PMPI_Wait(&r, MPI_STATUS_IGNORE);
     return m->gathered;

@@ -279,6 +279,40 @@ static void in_flight_on_a_freed_communicator(void **state) {
     }
 }
 
+static void make_by_group(void *unused) {
+    (void)unused;
+    MPI_Group world;
+    PMPI_Comm_group(MPI_COMM_WORLD, &world);
+    MPI_Comm_create_group(MPI_COMM_WORLD, world, 0, &me->comms[3]);
+    MPI_Comm_free(&me->comms[3]);
+}
+
+static void make_by_two_groups(void *unused) {
+    (void)unused;
+    MPI_Intercomm_create(me->comms[2], 0, MPI_COMM_WORLD, other(), 0, &me->comms[3]);
+    MPI_Comm_free(&me->comms[3]);
+}
+
+/* One makes it after its record, the other one before; it is gone by then, but after a restart one of them would wait for the
+ * other to make it. */
+static void made_and_freed_before_a_record(void **state) {
+    (void)state;
+    for (int immediate = 0; immediate < 2; immediate++)
+        for (int two_groups = 0; two_groups < 2; two_groups++) {
+            open_job(immediate, 2);
+            request(0);
+            for (int i = 0; i < 1000 && !recorded(1); i++) {
+                progress_all();
+                pass_safepoint(1);
+            }
+            assert_true(recorded(1) && !recorded(0));
+            let_all(two_groups ? make_by_two_groups : make_by_group);
+            expect_void(WC_REASON_COLLECTIVES_DIFFER);
+            expect_commit();
+            sim_close();
+        }
+}
+
 /* ---- ranks that take no part ---- */
 
 static void messages_from_and_to_outside(void **state) {
@@ -326,6 +360,7 @@ int main(void) {
         cmocka_unit_test(a_cancelled_receive_took_nothing),
         cmocka_unit_test(matched_in_a_barrier_and_incomplete),
         cmocka_unit_test(in_flight_on_a_freed_communicator),
+        cmocka_unit_test(made_and_freed_before_a_record),
         cmocka_unit_test(messages_from_and_to_outside),
         cmocka_unit_test(what_is_left_at_the_end),
     };

@@ -336,6 +336,8 @@ const sim_program sim_programs[] = {
     {"coming and going, aligned", false, false, coming_and_going},
     {"rows and columns", true, false, rows_and_columns},
     {"request and reply", true, false, request_reply},
+    {"coupled", true, false, sim_coupled},
+    {"coupled, aligned", false, false, sim_coupled},
     {"matched probes", true, false, matched_probes},
     {"matched probes, aligned", false, false, matched_probes},
     {"persistent requests", true, true, sim_persistent},

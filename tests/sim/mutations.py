@@ -25,7 +25,7 @@ MUTATIONS = [
     ("a receive that the application has cancelled is not waited for", PULLED,
      [("bool ours = !r->handed &&", "bool ours = !r->cancelled && !r->handed &&")], 20000),
     ("too few receives for markers inside a barrier", PULLED,
-     [("int n = comm->size;", "int n = comm->size - 1;")], 5000),
+     [("int n = wc_comm_peers(comm);", "int n = wc_comm_peers(comm) - 1;")], 5000),
 
     # the frame
     ("a request number is ignored", FRAME, [("    if (attempt > core->heard)\n        join", "    join")], 1000),
@@ -84,6 +84,9 @@ MUTATIONS = [
      5000),
     ("a communicator that is let go of is marked", FRAME, [("if (core->config.immediate && !c->comm->freed)", "if (core->config.immediate)")],
      20000),
+    ("ranks of the other group of an intercommunicator are taken for those of one's own", "mpi/port.c",
+     [("    return rank_in_job(wc_comm_from_core(comm)->peers, peer);", "    return rank_in_job(wc_comm_from_core(comm)->group, peer);")],
+     2000),
     ("a receive of the fast way is counted twice when it is looked after", "mpi/request.c", [("        r->recv.stream->handed--;\n", "")], 1000),
     ("the status shows the library's own message", "mpi/request.c", [("    if (r->recv.message) {\n        status->MPI_SOURCE", "    if (false) {\n        status->MPI_SOURCE")],
      5000),

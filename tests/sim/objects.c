@@ -9,6 +9,8 @@ enum { COMMS = 256, TYPES = 64 };
 typedef struct communicator {
     int members[SIM_RANKS]; /* ranks of the world */
     int size;               /* 0: of each rank alone */
+    MPI_Comm other;         /* of an intercommunicator: what the other group has for it */
+    bool hidden;            /* for sim_among */
 } communicator;
 
 struct sim_group {
@@ -78,10 +80,34 @@ void sim_objects_open(void) {
 }
 
 MPI_Comm sim_comm_make(const int *members, int n) {
-    comms[comm_count].size = n;
+    comms[comm_count] = (communicator){.size = n};
     if (n)
         memcpy(comms[comm_count].members, members, (size_t)n * sizeof *members);
     return comm_count++;
+}
+
+static MPI_Comm make_inter(MPI_Comm first, MPI_Comm second) {
+    MPI_Comm made = sim_comm_make(comms[first].members, comms[first].size);
+    comms[made].other = sim_comm_make(comms[second].members, comms[second].size);
+    comms[comms[made].other].other = made;
+    return made;
+}
+
+MPI_Comm sim_comm_of_peers(MPI_Comm comm) {
+    return comms[comm].other ? comms[comm].other : comm;
+}
+
+MPI_Comm sim_comm_shared(MPI_Comm comm) {
+    return comms[comm].other && comms[comm].other < comm ? comms[comm].other : comm;
+}
+
+int sim_comm_members(MPI_Comm comm) {
+    return sim_comm_size(comm) + (comms[comm].other ? sim_comm_size(comms[comm].other) : 0);
+}
+
+int sim_comm_member(MPI_Comm comm) {
+    bool second = sim_comm_shared(comm) != comm;
+    return sim_comm_rank(comm) + (second ? sim_comm_size(comms[comm].other) : 0);
 }
 
 int sim_comm_size(MPI_Comm comm) {
@@ -116,9 +142,11 @@ int PMPI_Comm_dup(MPI_Comm comm, MPI_Comm *made) {
     }
     /* The first member makes it, all use it. */
     int mine = 0;
-    if (sim_comm_rank(comm) == 0)
-        mine = sim_comm_make(comms[comm].members, comms[comm].size);
-    *made = *(const int *)sim_gather_all(comm, &mine, sizeof mine);
+    if (sim_comm_member(comm) == 0)
+        mine = comms[comm].other ? make_inter(comm, comms[comm].other)
+                                 : sim_comm_make(comms[comm].members, comms[comm].size);
+    mine = *(const int *)sim_gather_all(comm, &mine, sizeof mine);
+    *made = sim_comm_shared(comm) == comm ? mine : comms[mine].other;
     return MPI_SUCCESS;
 }
 
@@ -135,6 +163,59 @@ int PMPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *made) {
     return MPI_SUCCESS;
 }
 
+/* One that is only for what these ranks do together. */
+static MPI_Comm among(const int *members, int n) {
+    for (MPI_Comm c = 0; c < comm_count; c++)
+        if (comms[c].hidden && comms[c].size == n &&
+            memcmp(comms[c].members, members, (size_t)n * sizeof *members) == 0)
+            return c;
+    MPI_Comm made = sim_comm_make(members, n);
+    comms[made].hidden = true;
+    return made;
+}
+
+int PMPI_Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *made) {
+    (void)comm;
+    (void)tag;
+    MPI_Comm here = among(group->members, group->size);
+    int mine = sim_comm_rank(here) == 0 ? sim_comm_make(group->members, group->size) : 0;
+    *made = *(const int *)sim_gather_all(here, &mine, sizeof mine);
+    return MPI_SUCCESS;
+}
+
+/* The leaders meet, and tell the others. */
+int PMPI_Intercomm_create(MPI_Comm local, int leader, MPI_Comm peer, int remote, int tag,
+                          MPI_Comm *made) {
+    int mine = 0;
+    (void)tag;
+    if (sim_comm_rank(local) == leader) {
+        int leaders[2] = {me->rank, sim_world_rank(peer, remote)};
+        bool first = leaders[0] < leaders[1];
+        MPI_Comm here = among(first ? leaders : (int[]){leaders[1], leaders[0]}, 2);
+        const int *locals = sim_gather_all(here, &local, sizeof local);
+        mine = first ? make_inter(locals[0], locals[1]) : 0;
+        mine = *(const int *)sim_gather_all(here, &mine, sizeof mine);
+        mine = first ? mine : comms[mine].other;
+    }
+    *made = ((const int *)sim_gather_all(local, &mine, sizeof mine))[leader];
+    return MPI_SUCCESS;
+}
+
+/* The first group comes first, whatever `high` says. */
+int PMPI_Intercomm_merge(MPI_Comm inter, int high, MPI_Comm *made) {
+    int mine = 0;
+    (void)high;
+    if (sim_comm_member(inter) == 0) {
+        const communicator *a = &comms[inter], *b = &comms[a->other];
+        int members[SIM_RANKS];
+        memcpy(members, a->members, (size_t)a->size * sizeof *members);
+        memcpy(members + a->size, b->members, (size_t)b->size * sizeof *members);
+        mine = sim_comm_make(members, a->size + b->size);
+    }
+    *made = *(const int *)sim_gather_all(inter, &mine, sizeof mine);
+    return MPI_SUCCESS;
+}
+
 int PMPI_Comm_free(MPI_Comm *comm) {
     sim_preempt();
     *comm = MPI_COMM_NULL;
@@ -142,9 +223,12 @@ int PMPI_Comm_free(MPI_Comm *comm) {
 }
 
 int PMPI_Comm_test_inter(MPI_Comm comm, int *flag) {
-    (void)comm;
-    *flag = 0;
+    *flag = comms[comm].other != 0;
     return MPI_SUCCESS;
+}
+
+int PMPI_Comm_remote_size(MPI_Comm comm, int *size) {
+    return PMPI_Comm_size(comms[comm].other, size);
 }
 
 int PMPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
@@ -226,6 +310,23 @@ int PMPI_Comm_group(MPI_Comm comm, MPI_Group *group) {
     (*group)->size = sim_comm_size(comm);
     for (int i = 0; i < (*group)->size; i++)
         (*group)->members[i] = sim_world_rank(comm, i);
+    return MPI_SUCCESS;
+}
+
+int PMPI_Comm_remote_group(MPI_Comm comm, MPI_Group *group) {
+    return PMPI_Comm_group(comms[comm].other, group);
+}
+
+int PMPI_Group_size(MPI_Group group, int *size) {
+    *size = group->size;
+    return MPI_SUCCESS;
+}
+
+int PMPI_Group_incl(MPI_Group group, int n, const int ranks[], MPI_Group *made) {
+    *made = sim_alloc(sizeof **made);
+    (*made)->size = n;
+    for (int i = 0; i < n; i++)
+        (*made)->members[i] = group->members[ranks[i]];
     return MPI_SUCCESS;
 }
 

@@ -15,6 +15,7 @@
  *   aligned.c     programs that go in steps
  *   immediate.c   programs that answer what comes
  *   delicate.c    programs that are legal and easily broken
+ *   groups.c      programs with intercommunicators, and communicators of some ranks
  *   persistent.c  programs with persistent requests
  *   oracle.c      judges each cut, each hand-over and the end of the run, by its own account
  *   main.c        wavecut-sim: many seeds
@@ -31,9 +32,10 @@
 
 enum {
     SIM_RANKS = 6,
-    SIM_COMMS = 4, /* of a program: world, a copy, one half of it, one that comes and goes */
+    SIM_COMMS =
+        5, /* of a program: world, a copy, one half of it, one that comes and goes, both halves */
     SIM_TAGS = 3,
-    SIM_FIXED = 50,     /* messages with tags from this one on are of one length for each */
+    SIM_FIXED = 50,      /* messages with tags from this one on are of one length for each */
     SIM_MESSAGES = 1024, /* on a channel */
     SIM_QUEUE = 64,
     SIM_OPEN = 256, /* receives of a rank at a time */
@@ -196,6 +198,11 @@ bool sim_completes(MPI_Request request); /* looks; MPI may take its time */
 void sim_objects_open(void);
 int sim_comm_rank(MPI_Comm comm); /* of the running rank */
 int sim_comm_size(MPI_Comm comm);
+/* Of an intercommunicator: what the other group has for it, and the first of the two. Else itself. */
+MPI_Comm sim_comm_of_peers(MPI_Comm comm);
+MPI_Comm sim_comm_shared(MPI_Comm comm);
+int sim_comm_members(MPI_Comm comm); /* of both groups */
+int sim_comm_member(MPI_Comm comm);  /* the running rank's place among them */
 int sim_world_rank(MPI_Comm comm, int rank);
 size_t sim_type_bytes(MPI_Datatype type);
 void sim_reduce(MPI_Op op, const void *in, void *inout, int n, MPI_Datatype type);
@@ -259,6 +266,7 @@ void sim_aligned(void);
 void sim_tokens(void);
 void sim_persistent(void);
 void sim_persistent_ahead(void);
+void sim_coupled(void);
 
 /* ---- oracle.c ---- */
 

@@ -10,12 +10,15 @@ void sim_make_comms(void) {
     me->comms[0] = MPI_COMM_WORLD;
     MPI_Comm_dup(MPI_COMM_WORLD, &me->comms[1]);
     MPI_Comm_split(MPI_COMM_WORLD, me->rank % 2, me->rank, &me->comms[2]);
+    if (J.program == sim_coupled)
+        MPI_Intercomm_create(me->comms[2], 0, MPI_COMM_WORLD, 1 - me->rank % 2, 0, &me->comms[4]);
 }
 
 int sim_peer(int channel, int world) {
-    if (channel != 2)
-        return world;
-    return world % 2 == me->rank % 2 ? world / 2 : -1;
+    bool same_half = world % 2 == me->rank % 2;
+    if (channel == 4)
+        return same_half ? -1 : world / 2;
+    return channel != 2 ? world : same_half ? world / 2 : -1;
 }
 
 /* ---- messages ---- */
