@@ -315,6 +315,9 @@ void wc_core_before_send(wc_core *core, wc_comm *comm, int peer);
  * FILLING). */
 bool wc_core_receive(wc_core *core, wc_recv *r);
 
+/* The receive of a message that a matched probe has taken, with its holder, begins (BOUND or FILLING). */
+void wc_core_receive_matched(wc_core *core, wc_recv *r, wc_message *m);
+
 /* Its data are handed over: from `source`, with `tag`. Call before the application can change the
  * buffer, and once. */
 void wc_core_handed(wc_core *core, wc_recv *r, int source, int tag);

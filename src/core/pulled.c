@@ -264,6 +264,10 @@ bool wc_core_receive(wc_core *core, wc_recv *r) {
     return true;
 }
 
+void wc_core_receive_matched(wc_core *core, wc_recv *r, wc_message *m) {
+    wc_pulled_bind(core, r, m);
+}
+
 wc_message *wc_core_probe(wc_core *core, wc_comm *comm, int source, int tag) {
     wc_recv wanted = {.comm = comm, .source = source, .tag = tag};
     return wc_pulled_find(core, &wanted, false);

@@ -112,6 +112,7 @@ typedef enum wc_open_kind {
     WC_OPEN_SPLIT,
     WC_OPEN_GREQUEST,
     WC_OPEN_PROCESSES,
+    WC_OPEN_MESSAGE, /* of a matched probe */
     WC_OPEN_KINDS
 } wc_open_kind;
 
@@ -489,11 +490,21 @@ bool wc_request_uses(const wc_mpi_comm *c);
 int wc_receive_start(wc_request **made, void *buffer, int count, MPI_Datatype type, int source,
                      int tag, MPI_Comm comm, MPI_Request *handle);
 int wc_receive_start_persistent(const wc_persistent *p);
+/* The receive of a message that was matched, of a call that waits, and of one that doesn't. */
+int wc_receive_matched(wc_request *r, MPI_Status *status);
+void wc_receive_matched_later(wc_request *r, MPI_Request *handle);
+/* The one of a message that is matched by now, and is not outstanding before it has a buffer. */
+wc_request *wc_request_matched(wc_mpi_comm *c, int source, int tag);
 /* The first message in the library's hands that a probe finds, told in `status`. NULL: none. */
 wc_message *wc_probe_stash(int source, int tag, MPI_Comm comm, MPI_Status *status);
 /* A blocking receive, whatever way. */
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                     MPI_Status *status);
+
+/* ---- matched.c ---- */
+
+/* Is a message of it held by the application? */
+bool wc_matched_on(const wc_mpi_comm *c);
 
 /* ---- persistent.c ---- */
 

@@ -1,171 +1,215 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Matched probes. A message that one of them has handed out belongs to neither MPI nor the library,
- * so snapshots are void from the first use on. The messages that the library holds by then must
- * still be found: they come before what MPI has.
+ * Matched probes. A message that one of them has handed out is held by the application: it belongs to
+ * neither MPI nor the library, so an attempt whose record finds one is void. Its place in its stream is
+ * taken at the probe, as if its receive were posted there; that begins with MPI_Mrecv or MPI_Imrecv.
+ *
+ * A message from the stash is received by then as any other is. The application needs a handle that MPI
+ * takes for it: that of an empty message to oneself.
  */
 #include "layer.h"
 
 #include <stdlib.h>
 
-/* A message whose bytes are in the library's memory. It is sent to oneself, so that the application
- * gets a handle that MPI takes; its real source and tag are put into the status. */
-typedef struct wc_matched {
+typedef struct wc_held {
     MPI_Message handle;
-    MPI_Request send;
-    wc_message *message;
-    struct wc_matched *next;
-} wc_matched;
+    wc_request *request; /* not outstanding yet */
+    wc_message *message; /* NULL: it is MPI's, under this handle */
+    MPI_Request send;    /* of the empty one */
+    struct wc_held *next;
+} wc_held;
 
-static WC_PROCESS wc_matched *matched;
+static WC_PROCESS wc_held *held;
 
-static MPI_Message send_to_self(wc_message *m) {
-    enum { TAG = 0x7FFF + 2 };
-    wc_matched *entry = wc_core_alloc(sizeof *entry);
-    MPI_Datatype type;
-    int count;
-    wc_packed_type(m->bytes, &type, &count);
-    PMPI_Isend(m->data, count, type, 0, TAG, L.self, &entry->send);
-    wc_packed_type_free(&type);
-    PMPI_Mprobe(0, TAG, L.self, &entry->handle, MPI_STATUS_IGNORE);
-    entry->message = wc_message_hold(m);
-    entry->next = matched;
-    matched = entry;
-    return entry->handle;
-}
-
-/* Takes the entry of this handle out. NULL: the message is MPI's own. */
-static wc_matched *take(MPI_Message handle) {
-    wc_matched **at = &matched;
+static wc_held **find(MPI_Message handle) {
+    wc_held **at = &held;
     while (*at && (*at)->handle != handle)
         at = &(*at)->next;
-    wc_matched *entry = *at;
-    if (entry)
-        *at = entry->next;
-    return entry;
+    return at;
 }
 
-static void set_envelope(MPI_Status *status, const wc_message *m) {
-    if (status == MPI_STATUS_IGNORE)
-        return;
-    status->MPI_SOURCE = m->source;
-    status->MPI_TAG = m->tag;
+bool wc_matched_on(const wc_mpi_comm *c) {
+    const wc_held *h = held;
+    while (h && h->request->recv.comm != &c->core)
+        h = h->next;
+    return h;
 }
 
-static void hand_out(wc_message *m, MPI_Message *message) {
-    wc_core_take(&L.core, m);
-    if (m->handle) {
-        *message = *(MPI_Message *)m->handle;
-        free(m->handle);
-        m->handle = NULL;
-        if (L.watched)
-            wc_watch_count_handed(m->comm, m->source, m->tag);
-    } else {
-        *message = send_to_self(m);
-    }
-    wc_message_drop(m);
+/* ---- probes ---- */
+
+static wc_held *hold(wc_mpi_comm *c, const MPI_Status *status, const char *call) {
+    int source = status->MPI_SOURCE, tag = status->MPI_TAG;
+    wc_held *h = wc_core_alloc(sizeof *h);
+    h->send = MPI_REQUEST_NULL;
+    h->request = wc_request_matched(c, source, tag);
+    h->next = held;
+    held = h;
+    wc_open(WC_OPEN_MESSAGE, call);
     wc_layer_update();
+    return h;
+}
+
+static MPI_Message empty_message(MPI_Request *send) {
+    enum { TAG = 0x7FFF + 2 };
+    MPI_Message handle;
+    PMPI_Isend(NULL, 0, MPI_BYTE, 0, TAG, L.self, send);
+    PMPI_Mprobe(0, TAG, L.self, &handle, MPI_STATUS_IGNORE);
+    return handle;
 }
 
 /* One look. While armed the library pulls everything: MPI has nothing to show. */
-static int look(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
-                MPI_Status *status) {
-    wc_message *m = wc_probe_stash(source, tag, comm, status);
-    *flag = m && (m->handle || m->arrived || wc_layer_port.arrived(NULL, m));
-    if (*flag)
-        hand_out(m, message);
-    if (m || (L.core.armed && wc_comm_of(comm)))
-        return MPI_SUCCESS;
-    MPI_Status own, *found = status == MPI_STATUS_IGNORE ? &own : status;
-    int rc = PMPI_Improbe(source, tag, comm, flag, message, found);
-    if (*flag && L.watched && wc_comm_of(comm))
-        wc_watch_count_handed(&wc_comm_of(comm)->core, found->MPI_SOURCE, found->MPI_TAG);
+static int look(wc_mpi_comm *c, int source, int tag, int *flag, MPI_Message *message,
+                MPI_Status *status, const char *call) {
+    int rc = MPI_SUCCESS;
+    wc_message *m = wc_probe_stash(source, tag, c->handle, status);
+    *flag = m != NULL;
+    if (m) {
+        wc_held *h = hold(c, status, call);
+        h->message = wc_message_hold(m);
+        wc_core_take(&L.core, m);
+        wc_message_drop(m);
+        h->handle = *message = empty_message(&h->send);
+    } else if (!L.core.armed) {
+        rc = PMPI_Improbe(source, tag, c->handle, flag, message, status);
+        if (*flag)
+            hold(c, status, call)->handle = *message;
+    }
     return rc;
+}
+
+/* The communicator of a probe that concerns the library. NULL: it is MPI's alone. */
+static wc_mpi_comm *concerned(int source, int tag, MPI_Comm comm) {
+    wc_mpi_comm *c = L.way == WC_WAY_OFF || source == MPI_PROC_NULL ? NULL : wc_comm_of(comm);
+    return c && !wc_comm_refuses(c, 0, MPI_BYTE, source, tag) ? c : NULL;
 }
 
 WC_EXPORT int MPI_Improbe(int source, int tag, MPI_Comm comm, int *flag, MPI_Message *message,
                           MPI_Status *status) {
     WC_GUARD(__func__);
-    wc_forbid("MPI_Improbe");
-    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+    MPI_Status own, *told = status == MPI_STATUS_IGNORE ? &own : status;
+    wc_mpi_comm *c = concerned(source, tag, comm);
+    if (!c)
         return PMPI_Improbe(source, tag, comm, flag, message, status);
     L.core.probes++;
     wc_layer_touch();
-    int rc = look(source, tag, comm, flag, message, status);
+    int rc = look(c, source, tag, flag, message, told, "MPI_Improbe");
     L.core.probes--;
     if (!*flag && L.core.armed)
         wc_core_starved(&L.core);
     return rc;
 }
 
+/* Aligned programs wait in MPI unless messages are in the library's hands. */
+static int wait_natively(wc_mpi_comm *c, int source, int tag, MPI_Message *message,
+                         MPI_Status *status) {
+    int rc = PMPI_Mprobe(source, tag, c->handle, message, status);
+    if (rc == MPI_SUCCESS)
+        hold(c, status, "MPI_Mprobe")->handle = *message;
+    return rc;
+}
+
 WC_EXPORT int MPI_Mprobe(int source, int tag, MPI_Comm comm, MPI_Message *message,
                          MPI_Status *status) {
     WC_GUARD(__func__);
-    wc_forbid("MPI_Mprobe");
-    if (L.way != WC_WAY_SLOW || source == MPI_PROC_NULL)
+    MPI_Status own, *told = status == MPI_STATUS_IGNORE ? &own : status;
+    wc_mpi_comm *c = concerned(source, tag, comm);
+    if (!c)
         return WC_WAITING(PMPI_Mprobe(source, tag, comm, message, status));
+    if (L.way == WC_WAY_FAST && !L.immediate)
+        return wait_natively(c, source, tag, message, told);
     WC_WATCHED(wc_watch_receive("MPI_Mprobe", source, tag, comm));
+    if (L.immediate) /* a record may be taken in here, as in MPI_Probe */
+        wc_layer_poll();
     unsigned spins = 0;
     int flag = 0, rc;
     L.core.probes++;
-    wc_layer_touch();
-    while ((rc = look(source, tag, comm, &flag, message, status)) == MPI_SUCCESS && !flag)
+    while ((rc = look(c, source, tag, &flag, message, told, "MPI_Mprobe")) == MPI_SUCCESS && !flag)
         wc_layer_idle(&spins);
     L.core.probes--;
+    L.core.recordable = false;
+    return rc;
+}
+
+/* ---- receives ---- */
+
+static wc_request *let_go(wc_held **at) {
+    wc_held *h = *at;
+    wc_request *r = h->request;
+    *at = h->next;
+    free(h);
+    wc_close(WC_OPEN_MESSAGE);
+    return r;
+}
+
+/* The receive of what is held begins: it is `*begun`. What MPI refuses has not begun. */
+static int begin(wc_held **at, void *buf, int n, MPI_Datatype type, MPI_Message *message,
+                 wc_request **begun) {
+    wc_held *h = *at;
+    wc_request *r = h->request;
+    int rc = MPI_SUCCESS;
+    bool refused = n < 0 || type == MPI_DATATYPE_NULL;
+    L.core.recordable = false;
+    if (!h->message || refused)
+        rc = PMPI_Imrecv(buf, n, type, message, &r->inner);
+    if (rc != MPI_SUCCESS)
+        return rc;
+    r->buffer = buf;
+    r->count = n;
+    r->type = type;
+    if (h->message) {
+        PMPI_Mrecv(NULL, 0, MPI_BYTE, message, MPI_STATUS_IGNORE);
+        PMPI_Wait(&h->send, MPI_STATUS_IGNORE);
+        wc_core_receive_matched(&L.core, &r->recv, h->message);
+    }
+    *begun = let_go(at);
+    return rc;
+}
+
+/* In MPI alone. */
+static int receive_natively(wc_held **at, void *buf, int n, MPI_Datatype type, MPI_Message *message,
+                            MPI_Status *status) {
+    int rc = PMPI_Mrecv(buf, n, type, message, status);
+    if (*message != MPI_MESSAGE_NULL) /* refused */
+        return rc;
+    wc_request *r = let_go(at);
+    wc_core_handed(&L.core, &r->recv, r->recv.source, r->recv.tag);
+    wc_request_recycle(r);
     return rc;
 }
 
 WC_EXPORT int MPI_Mrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
                         MPI_Status *status) {
     WC_GUARD(__func__);
-    wc_matched *entry = take(*message);
-    if (!entry) { /* its sender may be waiting for this rank to pull something else */
-        MPI_Request request;
-        if (L.way != WC_WAY_SLOW)
-            return WC_WAITING(PMPI_Mrecv(buf, n, type, message, status));
-        int rc = PMPI_Imrecv(buf, n, type, message, &request);
-        return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
+    wc_held **at = find(*message);
+    wc_request *r;
+    MPI_Request request;
+    if (*at && L.way == WC_WAY_FAST && !L.immediate && !(*at)->message)
+        return receive_natively(at, buf, n, type, message, status);
+    if (!*at && L.way != WC_WAY_SLOW)
+        return WC_WAITING(PMPI_Mrecv(buf, n, type, message, status));
+    if (*at) {
+        int rc = begin(at, buf, n, type, message, &r);
+        return rc == MPI_SUCCESS ? wc_receive_matched(r, status) : rc;
     }
-    const wc_message *m = entry->message;
-    wc_core_in(&L.core, m->comm, m->source, m->tag)->handed++;
-    if (L.watched)
-        wc_watch_count_handed(m->comm, m->source, m->tag);
-    int rc = PMPI_Mrecv(buf, n, type, message, status);
-    set_envelope(status, entry->message);
-    PMPI_Wait(&entry->send, MPI_STATUS_IGNORE);
-    wc_message_drop(entry->message);
-    free(entry);
-    return rc;
+    /* Its sender may be waiting for this rank to pull something else. */
+    int rc = PMPI_Imrecv(buf, n, type, message, &request);
+    return rc == MPI_SUCCESS ? wc_native_wait(&request, status) : rc;
 }
 
 WC_EXPORT int MPI_Imrecv(void *buf, int n, MPI_Datatype type, MPI_Message *message,
                          MPI_Request *request) {
     WC_GUARD(__func__);
-    wc_matched *entry = take(*message);
-    int rc = PMPI_Imrecv(buf, n, type, message, request);
-    if (!entry) {
-        L.outstanding += L.way != WC_WAY_OFF;
-        if (L.watched && rc == MPI_SUCCESS)
-            wc_watch_request(*request, WC_WATCH_OTHER, NULL);
+    wc_held **at = find(*message);
+    wc_request *r;
+    if (*at) {
+        int rc = begin(at, buf, n, type, message, &r);
+        if (rc == MPI_SUCCESS)
+            wc_receive_matched_later(r, request);
         return rc;
     }
-    PMPI_Wait(&entry->send, MPI_STATUS_IGNORE); /* its receive is there */
-    wc_request *r = wc_request_new();
-    *r = (wc_request){.recv = {.comm = entry->message->comm,
-                               .source = entry->message->source,
-                               .tag = entry->message->tag,
-                               .order = ++L.order,
-                               .state = WC_RECV_FILLING,
-                               .message = entry->message},
-                      .handle = *request,
-                      .inner = *request,
-                      .buffer = buf,
-                      .count = n,
-                      .type = type,
-                      .comm = wc_comm_from_core(entry->message->comm)->handle};
-    wc_core_posted(&L.core, &r->recv);
-    wc_request_insert(r);
-    wc_layer_update();
-    free(entry);
+    int rc = PMPI_Imrecv(buf, n, type, message, request);
+    L.outstanding += L.way != WC_WAY_OFF && rc == MPI_SUCCESS;
+    if (L.watched && rc == MPI_SUCCESS)
+        wc_watch_request(*request, WC_WATCH_OTHER, NULL);
     return rc;
 }

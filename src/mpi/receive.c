@@ -72,6 +72,19 @@ int wc_receive_start_persistent(const wc_persistent *p) {
     return begun(r, rc);
 }
 
+wc_request *wc_request_matched(wc_mpi_comm *c, int source, int tag) {
+    wc_request *r = describe(NULL, 0, MPI_BYTE, source, tag, c);
+    r->recv.state = WC_RECV_FILLING; /* it can't be taken back, nor cancelled */
+    wc_core_posted(&L.core, &r->recv);
+    return r;
+}
+
+void wc_receive_matched_later(wc_request *r, MPI_Request *handle) {
+    r->handle = *handle = r->inner == MPI_REQUEST_NULL ? placeholder() : r->inner;
+    wc_request_insert(r);
+    wc_layer_update();
+}
+
 static void wait_ready(wc_request *r) {
     unsigned spins = 0;
     while (!wc_request_ready(r))
@@ -82,6 +95,12 @@ static int finish_waiting(wc_request *r, MPI_Status *status) {
     wait_ready(r);
     L.core.recordable = false;
     return wc_request_finish(r, status);
+}
+
+int wc_receive_matched(wc_request *r, MPI_Status *status) {
+    r->recv.inside = true;
+    wc_request_insert_inside(r);
+    return finish_waiting(r, status);
 }
 
 int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,

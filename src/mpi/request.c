@@ -182,7 +182,7 @@ bool wc_request_uses(const wc_mpi_comm *c) {
     const wc_request *r = L.inside;
     while (r && r->recv.comm != &c->core)
         r = r->next_inside;
-    return r;
+    return r || wc_matched_on(c);
 }
 
 /* ---- completion ---- */

@@ -83,34 +83,6 @@ static void expect_void(const char *call) {
 
 /* ---- cases ---- */
 
-static void matched(void) {
-    MPI_Message message;
-    MPI_Status status = {0};
-    MPI_Request sends[2], receive;
-    int flag = 0;
-    test_fill(out, BIG, 5u + (unsigned)test.rank);
-    begin_attempt();
-    MPI_Isend(out, BIG, MPI_BYTE, test.peer, 1, MPI_COMM_WORLD, &sends[0]);
-    MPI_Isend(out, 8, MPI_BYTE, test.peer, 2, MPI_COMM_WORLD, &sends[1]);
-    for (int i = 0; i < 100; i++)
-        test_idle();
-    MPI_Mprobe(MPI_ANY_SOURCE, 1, MPI_COMM_WORLD, &message, &status);
-    CHECK(test_status_is(&status, test.peer, 1, BIG));
-    MPI_Mrecv(in, BIG, MPI_BYTE, &message, &status);
-    CHECK(test_status_is(&status, test.peer, 1, BIG));
-    CHECK(test_is_filled(in, BIG, 5u + (unsigned)test.peer));
-    while (!flag)
-        MPI_Improbe(test.peer, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, &message, &status);
-    CHECK(test_status_is(&status, test.peer, 2, 8));
-    MPI_Imrecv(in, 8, MPI_BYTE, &message, &receive);
-    MPI_Wait(&receive, &status);
-    CHECK(test_status_is(&status, test.peer, 2, 8));
-    MPI_Wait(&sends[0], MPI_STATUS_IGNORE);
-    MPI_Wait(&sends[1], MPI_STATUS_IGNORE);
-    MPI_Mprobe(MPI_PROC_NULL, 1, MPI_COMM_WORLD, &message, &status);
-    CHECK(message == MPI_MESSAGE_NO_PROC);
-}
-
 static void window(void) {
     static volatile int value = -1;
     int mine = 7 + test.rank;
@@ -436,7 +408,6 @@ static const struct {
     void (*run)(void);
     const char *after; /* the call that snapshots are void after; NULL: there are some again */
 } cases[] = {
-    {"matched", matched, "MPI_Mprobe"},
     {"window", window, NULL},
     {"windows", windows, NULL},
     {"neighbours", neighbours, NULL},

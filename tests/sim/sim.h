@@ -245,7 +245,9 @@ void sim_slot_set(sim_slot *slot, int channel, int source,
                   int tag);                    /* source: of the world, or ANY */
 void sim_slot_post(sim_slot *slot);            /* MPI_Irecv */
 void sim_slot_receive(sim_slot *slot);         /* MPI_Recv */
-void sim_slot_receive_matched(sim_slot *slot); /* MPI_Mprobe, MPI_Mrecv */
+void sim_slot_receive_matched(sim_slot *slot); /* MPI_Mprobe, MPI_Mrecv; or the nonblocking ones */
+void sim_slot_match(sim_slot *slot, MPI_Message *message); /* the first half of it */
+void sim_slot_receive_message(sim_slot *slot, MPI_Message *message);
 void sim_slot_got(sim_slot *slot);             /* tells the oracle */
 void sim_slots_wait(sim_slot *const slots[],
                     int n); /* until all are received, in one way or another */

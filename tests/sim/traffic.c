@@ -86,25 +86,35 @@ void sim_slot_receive(sim_slot *s) {
     sim_slot_got(s);
 }
 
-void sim_slot_receive_matched(sim_slot *s) {
-    MPI_Message message;
-    MPI_Status probed;
+void sim_slot_match(sim_slot *s, MPI_Message *message) {
     int flag = 0;
     if (sim_choose(2))
-        MPI_Mprobe(s->source, s->tag, me->comms[s->channel], &message, &probed);
+        MPI_Mprobe(s->source, s->tag, me->comms[s->channel], message, &s->status);
     else
-        for (MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, &message, &probed); !flag;
-             MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, &message, &probed))
+        for (MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, message, &s->status);
+             !flag;
+             MPI_Improbe(s->source, s->tag, me->comms[s->channel], &flag, message, &s->status))
             sim_yield();
+}
+
+void sim_slot_receive_message(sim_slot *s, MPI_Message *message) {
+    MPI_Status probed = s->status;
     if (sim_choose(2)) {
-        MPI_Mrecv(&s->payload, sizeof s->payload, MPI_BYTE, &message, &s->status);
+        MPI_Mrecv(&s->payload, sizeof s->payload, MPI_BYTE, message, &s->status);
     } else {
-        MPI_Imrecv(&s->payload, sizeof s->payload, MPI_BYTE, &message, &s->request);
+        MPI_Imrecv(&s->payload, sizeof s->payload, MPI_BYTE, message, &s->request);
         MPI_Wait(&s->request, &s->status);
     }
-    if (probed.MPI_TAG != s->payload.tag || probed.bytes != s->status.bytes)
+    if (probed.MPI_SOURCE != s->status.MPI_SOURCE || probed.MPI_TAG != s->payload.tag ||
+        probed.bytes != s->status.bytes)
         sim_problem("rank %d: the probe had told of another message", me->rank);
     sim_slot_got(s);
+}
+
+void sim_slot_receive_matched(sim_slot *s) {
+    MPI_Message message;
+    sim_slot_match(s, &message);
+    sim_slot_receive_message(s, &message);
 }
 
 void sim_slot_got(sim_slot *s) {
