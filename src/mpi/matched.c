@@ -168,8 +168,10 @@ static int begin(wc_held **at, void *buf, int n, MPI_Datatype type, MPI_Message 
 /* In MPI alone. */
 static int receive_natively(wc_held **at, void *buf, int n, MPI_Datatype type, MPI_Message *message,
                             MPI_Status *status) {
-    int rc = PMPI_Mrecv(buf, n, type, message, status);
-    if (*message != MPI_MESSAGE_NULL) /* refused */
+    int class = MPI_SUCCESS, rc = PMPI_Mrecv(buf, n, type, message, status);
+    if (rc != MPI_SUCCESS)
+        PMPI_Error_class(rc, &class);
+    if (class != MPI_SUCCESS && class != MPI_ERR_TRUNCATE) /* refused */
         return rc;
     wc_request *r = let_go(at);
     wc_core_handed(&L.core, &r->recv, r->recv.source, r->recv.tag);

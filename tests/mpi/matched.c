@@ -53,7 +53,7 @@ static void check(const char *buffer, const MPI_Status *status, int bytes, int n
 static void held(int round) {
     MPI_Message message;
     MPI_Request sends[2];
-    MPI_Status status, told;
+    MPI_Status status, told = {0}; /* MPICH 4.0 leaves a part of it alone */
     int bytes = round % 2 ? BIG : SMALL;
     bool last = round % 7 < 4;
     if (round % 4 == 0)
@@ -114,12 +114,13 @@ static void nobody(int round) {
 static void too_long(int round) {
     static MPI_Comm comm;
     MPI_Message message;
-    MPI_Status status;
+    MPI_Status status = {0};
     MPI_Request send;
     int class = MPI_SUCCESS;
     if (round == 0)
         MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN); /* MPICH asks this one at times */
     test_fill(out[0], BIG, test_seed(test.rank, 0));
     test_ask();
     MPI_Isend(out[0], SMALL + 8, MPI_BYTE, test.peer, TAG, comm, &send);
@@ -132,6 +133,7 @@ static void too_long(int round) {
     CHECK_EQUAL(class, MPI_ERR_TRUNCATE);
     CHECK(in[0][SMALL] == 77);
     MPI_Wait(&send, MPI_STATUS_IGNORE);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
 }
 
 /* Nothing can be recorded while a message is held, and the reason names the call. */
