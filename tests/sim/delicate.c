@@ -244,15 +244,18 @@ static void matched_probes(void) {
         MPI_Request sends[2];
         MPI_Message message;
         bool last = sim_choose(2);
+        bool holds = me->state.step % 3 == 2 && J.eager >= sizeof(sim_payload);
         sim_safepoint();
         for (int i = 0; i < 2; i++) {
             sim_compose(&out[i], 0, partner(), (int)sim_choose(2), 0, 0);
-            sends[i] = sim_isend(&out[i], sim_choose(4) == 0);
+            sends[i] = sim_isend(&out[i], !holds && sim_choose(4) == 0);
         }
+        if (holds)
+            MPI_Waitall(2, sends, MPI_STATUSES_IGNORE);
         for (int i = 0; i < 2; i++)
             sim_slot_set(&slots[i], 0, sim_choose(2) ? partner() : MPI_ANY_SOURCE, MPI_ANY_TAG);
         sim_slot_match(&slots[0], &message);
-        if (me->state.step % 3 == 2)
+        if (holds)
             sim_safepoint();
         if (!last)
             sim_slot_receive_message(&slots[0], &message);

@@ -110,7 +110,5 @@ MUTATIONS = [
      20000),
     ("a message that is held is no hindrance to a record", "mpi/matched.c",
      [("    wc_open(WC_OPEN_MESSAGE, call);\n", ""), ("    wc_close(WC_OPEN_MESSAGE);\n", "")], 2000),
-    ("a message of the stash that is held is left out of what a cut needs", "mpi/matched.c",
-     [("        h->message = wc_message_hold(m);\n", "        m->in_cut = false;\n        h->message = wc_message_hold(m);\n")], 5000),
     ("a blocking send does not pull", "mpi/send.c", [("(L.core.armed || L.watched);\n}", "false;\n}")], 5000),
 ]
