@@ -14,7 +14,7 @@
 typedef enum wait_state {
     WAIT_SILENT,     /* no answer */
     WAIT_GONE,       /* no answer, and its process isn't there */
-    WAIT_UNFOLLOWED, /* MPI_THREAD_MULTIPLE */
+    WAIT_UNFOLLOWED, /* several threads call MPI */
     WAIT_RUNS,       /* has made calls between the two answers */
     WAIT_COMPUTES,   /* has made none, and is in none */
     WAIT_WAITS,

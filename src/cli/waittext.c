@@ -123,7 +123,7 @@ static char *does(const wait_job *job, const wait_rank *r) {
         say(&w, "is dead: there is no such process");
         break;
     case WAIT_UNFOLLOWED:
-        say(&w, "is not followed: MPI_THREAD_MULTIPLE");
+        say(&w, "is not followed: several of its threads call MPI");
         break;
     case WAIT_RUNS:
         say(&w, "runs");
@@ -142,7 +142,7 @@ static char *does(const wait_job *job, const wait_rank *r) {
 }
 
 static bool has_time(const wait_rank *r) {
-    return r->state == WAIT_COMPUTES || r->state == WAIT_WAITS || r->state == WAIT_ENDED;
+    return r->state == WAIT_COMPUTES || r->state == WAIT_WAITS;
 }
 
 /* ---- collectives that some have not entered ---- */
@@ -433,13 +433,12 @@ static json_t *rank_json(const wait_job *job, int rank) {
     for (size_t i = 0; i < r->count && r->state == WAIT_WAITS; i++)
         if (r->items[i].kind != WAIT_ARRIVED)
             json_array_append_new(items, item_json(job, &r->items[i]));
-    return json_pack("{s:i, s:o, s:I, s:s, s:o, s:o, s:b, s:s, s:o, s:I, s:b}", "rank", rank,
-                     "host", cli_json_text(r->host), "pid", (json_int_t)r->pid, "state",
-                     states[r->state], "call",
-                     r->state == WAIT_WAITS ? cli_json_text(r->call) : json_null(), "seconds",
-                     has_time(r) ? json_real(r->since_s) : json_null(), "stuck", r->stuck, "needs",
-                     r->any ? "any" : "all", "waits_for", items, "more", (json_int_t)r->more,
-                     "stable", has_time(r));
+    return json_pack("{s:i, s:o, s:I, s:s, s:o, s:o, s:b, s:s, s:o, s:I}", "rank", rank, "host",
+                     cli_json_text(r->host), "pid", (json_int_t)r->pid, "state", states[r->state],
+                     "call", r->state == WAIT_WAITS ? cli_json_text(r->call) : json_null(),
+                     "seconds", has_time(r) ? json_real(r->since_s) : json_null(), "stuck",
+                     r->stuck, "needs", r->any ? "any" : "all", "waits_for", items, "more",
+                     (json_int_t)r->more);
 }
 
 static json_t *flights_json(const wait_job *job) {

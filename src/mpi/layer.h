@@ -324,9 +324,8 @@ static inline bool wc_native_begin(const char *call, wc_mpi_comm *c) {
     if (L.way != WC_WAY_SLOW)
         return false;
     wc_layer_touch();
-    if (L.multiple) /* another thread goes on pulling */
-        return false;
-    wc_core_native_begin(&L.core);
+    if (!L.multiple) /* else another thread goes on pulling */
+        wc_core_native_begin(&L.core);
     if (L.watched)
         wc_watch_native(call, c);
     return true;
@@ -343,7 +342,8 @@ static inline bool wc_native_enter(const char *call, wc_mpi_comm *c) {
 static inline void wc_native_end(bool begun) {
     if (!begun)
         return;
-    wc_core_native_end(&L.core);
+    if (!L.multiple)
+        wc_core_native_end(&L.core);
     if (L.watched)
         wc_watch_leave();
 }

@@ -26,7 +26,9 @@ static WC_PROCESS struct {
     _Atomic bool uncounted;
     pthread_mutex_t reading; /* nothing of the communicators is freed */
 
-    /* the application's thread's own */
+    /* the application's: of its thread, or under the layer's lock */
+    pthread_t thread; /* that has called first */
+    bool called, several;
     wc_watch_said *said;
     unsigned depth;
     bool waits; /* `said` is that of the call in progress */
@@ -269,6 +271,19 @@ void wc_watch_collective_request(MPI_Request handle, wc_mpi_comm *c) {
     note(handle, c ? collective_item(c) : (wc_watch_item){.kind = WC_WATCH_OTHER});
 }
 
+/* With MPI_THREAD_MULTIPLE, too, most programs call MPI by one thread. Once it is another one, only messages
+ * are counted, and calls are not told of any more. */
+static bool is_told(void) {
+    if (!W.called)
+        W.thread = pthread_self();
+    W.called = true;
+    if (!W.several && L.multiple && !pthread_equal(W.thread, pthread_self())) {
+        W.several = true;
+        publish(WC_WATCH_THREADS);
+    }
+    return !W.several;
+}
+
 /* ---- what a call waits for ---- */
 
 static void add(wc_watch_item item) {
@@ -340,7 +355,7 @@ static void begin_said(void) {
 void wc_watch_idle(void) {
     uint64_t asked = atomic_load_explicit(&W.asked, memory_order_acquire);
     bool answers = asked != atomic_load_explicit(&W.told, memory_order_relaxed);
-    if (!W.depth || (W.waits && !answers))
+    if (!is_told() || !W.depth || (W.waits && !answers))
         return;
     begin_said();
     bool received = L.inside && wc_request_ready(L.inside);
@@ -358,7 +373,7 @@ void wc_watch_idle(void) {
 
 /* False: it is a part of another one. */
 static bool begin(const char *call) {
-    if (W.depth++)
+    if (!is_told() || W.depth++)
         return false;
     W.call = call;
     W.own_count = 0;
@@ -401,6 +416,8 @@ void wc_watch_both(const char *call, int dest, int sendtag, int source, int recv
 }
 
 void wc_watch_sent(void) {
+    if (!is_told())
+        return;
     W.unsent = NULL;
     if (W.waits) { /* what was told is not true any more */
         W.waits = false;
@@ -443,18 +460,19 @@ static void outside(void) {
 }
 
 void wc_watch_leave(void) {
-    if (--W.depth == 0)
+    if (is_told() && --W.depth == 0)
         outside();
 }
 
 void wc_watch_touch(void) {
-    if (!W.depth)
+    if (is_told() && !W.depth)
         outside();
 }
 
 /* ---- start and end ---- */
 
 void wc_watch_start(void) {
+    WC_GUARD("MPI_Init");
     W.words = wc_core_alloc(WORDS * sizeof *W.words);
     W.said = wc_core_alloc(sizeof *W.said);
     pthread_mutex_init(&W.reading, NULL);

@@ -28,6 +28,7 @@ typedef enum wc_watch_state {
     WC_WATCH_OUTSIDE, /* the application computes */
     WC_WATCH_LOOKS,   /* in a call that looks whether it can go on, and answers */
     WC_WATCH_NATIVE,  /* in a call of MPI's own that waits */
+    WC_WATCH_THREADS, /* more than one thread has called MPI: what is told is of none of them */
     WC_WATCH_ENDED    /* MPI_Finalize is over */
 } wc_watch_state;
 

@@ -22,7 +22,6 @@ static const int64_t PATIENCE_NS = 500000000;
 
 static struct {
     bool on, stop, complained;
-    bool followed; /* the layer tells what this rank does */
     char dir[PATH_MAX];
     uint64_t job;
     int rank, ranks;
@@ -100,6 +99,7 @@ static void write_state(FILE *f) {
     static const char *const states[] = {[WC_WATCH_OUTSIDE] = "outside",
                                          [WC_WATCH_LOOKS] = "waits",
                                          [WC_WATCH_NATIVE] = "waits",
+                                         [WC_WATCH_THREADS] = "threads",
                                          [WC_WATCH_ENDED] = "ended"};
     const wc_watch_said *said = &W.said;
     bool fresh = wc_watch_read(&W.said, PATIENCE_NS);
@@ -124,10 +124,7 @@ static void answer(uint64_t asked) {
             "{\"waits\": 1, \"job\": \"%016" PRIx64 "\", \"answers\": \"%016" PRIx64
             "\", \"rank\": %d, \"ranks\": %d, \"host\": \"%s\", \"pid\": %ld",
             W.job, asked, W.rank, W.ranks, W.host, (long)getpid());
-    if (W.followed)
-        write_state(f);
-    else
-        fprintf(f, ",\n \"state\": \"threads\"");
+    write_state(f);
     fprintf(f, "}\n");
     if (fclose(f) == 0 && wc_waits_answer(W.dir, W.rank, text, length, &error) != WC_OK &&
         !W.complained) {
@@ -245,10 +242,7 @@ static void start(void) {
     PMPI_Bcast(&W.job, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
     PMPI_Bcast(W.dir, sizeof W.dir, MPI_BYTE, 0, MPI_COMM_WORLD);
     find_host();
-    /* One description for each process: that of several threads in MPI at once would be none. */
-    W.followed = L.way != WC_WAY_OFF && !L.multiple;
-    if (W.followed)
-        wc_watch_start();
+    wc_watch_start();
     W.on = start_thread();
 }
 

@@ -2,9 +2,12 @@
 /*
  * Programs that hang, or look as if they did: ordinary ones, which know nothing of Wavecut. Those that
  * end by themselves end with 0.
- *   stuck CASE
+ *   stuck CASE [multiple]
+ * multiple: with MPI_THREAD_MULTIPLE.
  */
 #include <mpi.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +15,7 @@
 
 static int rank, ranks;
 
-enum { LARGE = 1 << 22 }; /* bytes: more than any MPI sends eagerly */
+enum { LARGE = 1 << 20 }; /* bytes: more than any MPI sends eagerly */
 static char large[LARGE];
 
 /* Without a call of MPI. */
@@ -212,6 +215,40 @@ static void probes(void) {
     receive(0, 2, MPI_COMM_WORLD);
 }
 
+/* In a frame of its own: what comes next on the stack overwrites the requests. */
+__attribute__((noinline)) static void exchange(char *mine, int other, int tag) {
+    MPI_Request requests[16];
+    for (int i = 0; i < 8; i++) {
+        MPI_Irecv(mine + i * 1024, 1024, MPI_BYTE, other, tag, MPI_COMM_WORLD, &requests[2 * i]);
+        MPI_Isend(large, 1024, MPI_BYTE, other, tag, MPI_COMM_WORLD, &requests[2 * i + 1]);
+    }
+    MPI_Waitall(16, requests, MPI_STATUSES_IGNORE);
+    for (int i = 0; i < 16; i++)
+        ((volatile MPI_Request *)requests)[i] = (MPI_Request)(intptr_t)8;
+}
+
+/* Both in calls that wait at once, many times, and for ever at the end. */
+static void *exchange_and_wait(void *tags) {
+    int tag = *(const int *)tags, other = 1 - rank;
+    char *mine = malloc(2 * LARGE);
+    for (int i = 0; i < 400; i++) {
+        exchange(mine, other, tag);
+        MPI_Sendrecv(mine, LARGE, MPI_BYTE, other, tag, mine + LARGE, LARGE, MPI_BYTE, other, tag,
+                     MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    free(mine);
+    receive(other, tag, MPI_COMM_WORLD);
+    return NULL;
+}
+
+static void two_threads(void) {
+    static const int tags[2] = {1, 2};
+    pthread_t other;
+    pthread_create(&other, NULL, exchange_and_wait, (void *)&tags[0]);
+    exchange_and_wait((void *)&tags[1]);
+    pthread_join(other, NULL);
+}
+
 /* Many messages of all kinds, until a file is there. */
 static void busy(void) {
     int next = (rank + 1) % ranks, before = (rank + ranks - 1) % ranks, n[2], all = 0;
@@ -258,10 +295,15 @@ static const struct {
              {"finalize", finalize},
              {"polls", polls},
              {"probes", probes},
+             {"two_threads", two_threads},
              {"busy", busy}};
 
 int main(int argc, char **argv) {
-    MPI_Init(&argc, &argv);
+    int level;
+    if (argc > 2 && strcmp(argv[2], "multiple") == 0)
+        MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+    else
+        MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
