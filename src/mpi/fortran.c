@@ -164,6 +164,10 @@ static int *wc_f_weights(const MPI_Fint *weights) {
     return weights == &mpi_weights_empty ? MPI_WEIGHTS_EMPTY : (int *)weights;
 }
 
+/* In newer ones these are in the library of mpi_f08. */
+#pragma weak MPI_F08_STATUS_IGNORE
+#pragma weak MPI_F08_STATUSES_IGNORE
+
 /* A status of mpi_f08 is one of C. */
 _Static_assert(sizeof(MPI_F08_status) == sizeof(MPI_Status), "statuses of mpi_f08 and C");
 

@@ -182,7 +182,8 @@ contains
     ! ---- blocking and nonblocking ----
 
     subroutine sends_and_receives()
-        integer :: x(3), y(3), count, other(3)
+        integer :: x(3), count, other(3)
+        integer, volatile :: y(3) ! MPI writes it between the calls that name it
         logical :: flag
         REQUEST :: requests(2)
         STATUS(status)
@@ -331,7 +332,8 @@ contains
     ! ---- all ranks ----
 
     subroutine collectives()
-        integer :: x(4), y(ranks), counts(ranks), places(ranks), k
+        integer, volatile :: x(4)
+        integer :: y(ranks), counts(ranks), places(ranks), k
         DATATYPE :: types(ranks)
         COMM :: comm, half
         REQUEST :: request
