@@ -142,7 +142,7 @@ def protect_callback(name, save, load):
 def protect_requests(name, requests):
     """Protects a list of MPI.Request: what is outstanding in it at each safe point, whichever objects it holds by then. Its length stays.
     Receives are those into protected arrays (comm.Irecv, not comm.irecv). restore() puts those into the list that are outstanding
-    again; before it all are MPI.REQUEST_NULL."""
+    again; before it all are MPI.REQUEST_NULL, or persistent ones that are made again."""
     if not isinstance(requests, list):
         raise TypeError(f'"{name}": requests are protected in a list, not in a {type(requests).__name__}')
     handles = (_Handle * len(requests))()
