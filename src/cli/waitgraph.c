@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "waitgraph.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,7 @@ size_t wait_reduce(wait_job *job) {
 typedef struct search {
     int *index, *low, *stack, *part, depth, next, parts; /* part: of each rank; -1: none yet */
     bool *leaves;                                        /* [parts] a way leads out */
+    const wait_job *job;
 } search;
 
 static void walk(search *s, const wait_job *job, int rank);
@@ -241,6 +243,29 @@ static void walk(search *s, const wait_job *job, int rank) {
         s->part[member] = s->parts;
     } while (member != rank);
     s->parts++;
+}
+
+static void *walk_all(void *context) {
+    search *s = context;
+    for (int i = 0; i < s->job->ranks; i++)
+        if (s->job->rank[i].stuck && s->index[i] < 0)
+            walk(s, s->job, i);
+    return NULL;
+}
+
+/* As deep as the longest way, which may be that of all ranks in a ring: it gets a stack for that. */
+static void walk_deep(search *s) {
+    enum { PER_RANK = 2048 };
+    pthread_t thread;
+    pthread_attr_t large;
+    pthread_attr_init(&large);
+    pthread_attr_setstacksize(&large, (1 << 20) + (size_t)s->job->ranks * PER_RANK);
+    if (pthread_create(&thread, &large, walk_all, s) != 0) {
+        fputs("wavecut: out of memory\n", stderr);
+        exit(4);
+    }
+    pthread_attr_destroy(&large);
+    pthread_join(thread, NULL);
 }
 
 static bool leaves(const wait_job *job, int rank, int other, void *context) {
@@ -319,12 +344,11 @@ size_t wait_cores(const wait_job *job, wait_core **cores) {
     search s = {.index = room(n, sizeof(int)),
                 .low = room(n, sizeof(int)),
                 .stack = room(n, sizeof(int)),
-                .part = room(n, sizeof(int))};
+                .part = room(n, sizeof(int)),
+                .job = job};
     for (int i = 0; i < job->ranks; i++)
         s.index[i] = s.part[i] = -1;
-    for (int i = 0; i < job->ranks; i++)
-        if (job->rank[i].stuck && s.index[i] < 0)
-            walk(&s, job, i);
+    walk_deep(&s);
     s.leaves = room((size_t)s.parts, sizeof *s.leaves);
     for (int i = 0; i < job->ranks; i++)
         if (job->rank[i].stuck)

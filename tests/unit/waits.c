@@ -384,6 +384,31 @@ static void nonsense(void **state) {
     refuses(a);
 }
 
+/* ---- many ranks ---- */
+
+static void a_long_ring(void **state) {
+    (void)state;
+    enum { RANKS = 100000 };
+    int member = 0;
+    wait_comm world = {.size = 1, .members = &member};
+    wait_item *items = calloc(RANKS, sizeof *items);
+    wait_job job = {
+        .ranks = RANKS, .rank = calloc(RANKS, sizeof *job.rank), .comms = &world, .comm_count = 1};
+    wait_core *cores;
+    for (int i = 0; i < RANKS; i++) {
+        items[i] = (wait_item){.kind = WAIT_RECEIVE, .peer = (i + 1) % RANKS};
+        job.rank[i] = (wait_rank){.state = WAIT_WAITS, .items = &items[i], .count = 1};
+    }
+    assert_int_equal(wait_reduce(&job), RANKS);
+    assert_int_equal(wait_cores(&job, &cores), 1);
+    assert_int_equal(cores[0].kind, WAIT_CYCLE);
+    assert_int_equal(cores[0].count, RANKS);
+    free(cores[0].ranks);
+    free(cores);
+    free(job.rank);
+    free(items);
+}
+
 /* ---- any graph ---- */
 
 typedef struct wish {
@@ -481,6 +506,7 @@ int main(void) {
                                        cmocka_unit_test(large_counts_are_no_difference),
                                        cmocka_unit_test(one_in_finalize),
                                        cmocka_unit_test(nonsense),
+                                       cmocka_unit_test(a_long_ring),
                                        cmocka_unit_test(random_graphs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
