@@ -16,7 +16,7 @@ os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
-COMMS, RANKS, MESSAGES = 4, 8, 1 << 14  # as in traffic.h
+COMMS, RANKS, MESSAGES = 5, 8, 1 << 14  # as in traffic.h
 HEAD = np.dtype([("comm", "u4"), ("source", "u4"), ("destination", "u4"), ("tag", "u4"), ("sequence", "u8"),
                  ("bytes", "u4"), ("token", "u4"), ("hops", "u4"), ("reserved", "u4")])
 

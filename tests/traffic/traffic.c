@@ -10,6 +10,8 @@
 
 traffic T;
 
+enum { INTER = TRAFFIC_COMMS - 1 };
+
 uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c) {
     uint64_t h = a * UINT64_C(0x9E3779B97F4A7C15) ^ b * UINT64_C(0xD6E8FEB86659FD93) ^
                  (c + 1) * UINT64_C(0xA24BAED4963EE407);
@@ -34,24 +36,34 @@ void traffic_fail(const char *format, ...) {
     MPI_Abort(MPI_COMM_WORLD, 1); /* the others may wait for what this rank has missed */
 }
 
+int traffic_peer(int comm, int world) {
+    if (comm != INTER)
+        return world;
+    return world % 2 == T.rank % 2 ? -1 : world / 2;
+}
+
 static void protect(const char *name, void *address, size_t count, MPI_Datatype type) {
     if (wavecut_protect(name, address, count, type) != WAVECUT_OK)
         MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
-/* Four ways in which communicators are made; the ranks are numbered as in the world. */
+/* Five ways in which communicators are made; the ranks are numbered as in the world, but on the last one. */
 void traffic_open(void) {
     MPI_Comm_rank(MPI_COMM_WORLD, &T.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &T.ranks);
     if (T.ranks > TRAFFIC_RANKS)
         MPI_Abort(MPI_COMM_WORLD, 1);
     MPI_Group group;
+    MPI_Comm half;
     T.comms[0] = MPI_COMM_WORLD;
     MPI_Comm_dup(MPI_COMM_WORLD, &T.comms[1]);
     MPI_Comm_split(MPI_COMM_WORLD, 7, T.rank, &T.comms[2]);
     MPI_Comm_group(MPI_COMM_WORLD, &group);
     MPI_Comm_create(T.comms[1], group, &T.comms[3]);
     MPI_Group_free(&group);
+    MPI_Comm_split(MPI_COMM_WORLD, T.rank % 2, T.rank, &half);
+    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, 1 - T.rank % 2, 0, &T.comms[INTER]);
+    MPI_Comm_free(&half);
     protect("sent", T.sent, sizeof T.sent / sizeof(uint64_t), MPI_UINT64_T);
     protect("got", T.got, sizeof T.got, MPI_UINT8_T);
 }
@@ -85,8 +97,9 @@ static bool is_intact(const unsigned char *buffer, int comm, const MPI_Status *s
     MPI_Get_count(status, MPI_BYTE, &bytes);
     if (bytes < (int)sizeof *head || (uint32_t)bytes != head->bytes ||
         head->comm != (uint32_t)comm || head->destination != (uint32_t)T.rank ||
-        head->source != (uint32_t)status->MPI_SOURCE || head->tag != (uint32_t)status->MPI_TAG ||
-        head->sequence >= TRAFFIC_MESSAGES)
+        head->source >= (uint32_t)T.ranks ||
+        traffic_peer(comm, (int)head->source) != status->MPI_SOURCE ||
+        head->tag != (uint32_t)status->MPI_TAG || head->sequence >= TRAFFIC_MESSAGES)
         return false;
     for (uint32_t i = sizeof *head; i < head->bytes; i++)
         if (buffer[i] != pattern(head, i))

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-    TRAFFIC_COMMS = 4,
+    TRAFFIC_COMMS = 5, /* the last one is an intercommunicator of the even and the odd ranks */
     TRAFFIC_RANKS = 8,
     TRAFFIC_MESSAGES = 1 << 14, /* at most on one channel */
     TRAFFIC_BYTES = 100000      /* of a message at most */
@@ -35,6 +35,9 @@ extern traffic T;
 
 uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c);
 uint32_t traffic_bytes(uint64_t hash); /* a size on either side of eager limits */
+
+/* Rank on a communicator of a rank of the world; -1: nothing can be sent to it. */
+int traffic_peer(int comm, int world);
 
 void traffic_open(void); /* makes the communicators and protects the account */
 

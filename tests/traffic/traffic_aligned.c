@@ -20,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPECIFIC, ANY_SOURCE_, ANY_TAG_, ANY_BOTH, DELAYS = 4, AHEAD = 2, OPEN = 4096 };
+enum { SPECIFIC, ANY_SOURCE_, ANY_TAG_, ANY_BOTH, INTER /* as ANY_SOURCE_ */ };
+enum { DELAYS = 4, AHEAD = 2, OPEN = 4096 };
 
 /* A tag for each step that ranks can be apart: an answer for a later step must not meet this one's receive. */
 enum { STEP_TAGS = 64 };
@@ -55,7 +56,7 @@ static int nworkers = 1;
 static pthread_barrier_t meeting;
 
 static int count_of(int s, int from, int to, int comm) {
-    if (comm == ANY_BOTH && !barriers)
+    if ((comm == ANY_BOTH && !barriers) || traffic_peer(comm, T.rank == from ? to : from) < 0)
         return 0;
     return (int)(traffic_hash(seed, (uint64_t)(s * 64 + from * 8 + to), (uint64_t)comm) % 5) / 2 %
            3;
@@ -69,7 +70,7 @@ static planned plan(int s, int from, int to, int comm, int m) {
         .due = s + (int)(h % DELAYS), .tag = (int)((h >> 8) % 3), .bytes = traffic_bytes(h >> 16)};
     if (p.due > steps - 1)
         p.due = steps - 1;
-    if (comm == ANY_SOURCE_)
+    if (comm == ANY_SOURCE_ || comm == INTER)
         p.tag = STEP_TAGS + p.due % STEP_TAGS;
     return p;
 }
@@ -97,7 +98,7 @@ static void post_receives(worker *w, int due) {
                         early ? (int)(traffic_hash(seed, (uint64_t)due, (uint64_t)m) % 3) : 0;
                     operation *o = add(w, comm, due + late, false, TRAFFIC_BYTES);
                     int source = comm == SPECIFIC || comm == ANY_TAG_ ? from : MPI_ANY_SOURCE;
-                    int tag = comm == SPECIFIC || comm == ANY_SOURCE_ ? p.tag : MPI_ANY_TAG;
+                    int tag = comm == ANY_TAG_ || comm == ANY_BOTH ? MPI_ANY_TAG : p.tag;
                     MPI_Irecv(o->buffer, TRAFFIC_BYTES, MPI_BYTE, source, tag, T.comms[comm],
                               &o->request);
                 }
@@ -109,11 +110,12 @@ static void send_one(worker *w, int to, int comm, const planned *p) {
     if (early || p->bytes < 1000) {
         operation *o = add(w, comm, step + DELAYS, true, p->bytes);
         int bytes = traffic_compose(o->buffer, comm, to, p->tag, 0, 0, p->bytes);
-        MPI_Isend(o->buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm], &o->request);
+        MPI_Isend(o->buffer, bytes, MPI_BYTE, traffic_peer(comm, to), p->tag, T.comms[comm],
+                  &o->request);
         return;
     }
     int bytes = traffic_compose(w->buffer, comm, to, p->tag, 0, 0, p->bytes);
-    MPI_Bsend(w->buffer, bytes, MPI_BYTE, to, p->tag, T.comms[comm]);
+    MPI_Bsend(w->buffer, bytes, MPI_BYTE, traffic_peer(comm, to), p->tag, T.comms[comm]);
 }
 
 static void send_all(worker *w) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Message-driven traffic: tokens hop from rank to rank on four communicators until their hops are used up. Every way of
+ * Message-driven traffic: tokens hop from rank to rank on five communicators until their hops are used up. Every way of
  * receiving, all four kinds of wildcards, sizes on both sides of eager limits, snapshots as fast as they can follow.
  *
  *   traffic_immediate SEED TOKENS HOPS [early]     early: keeps a receive posted across safe points
@@ -54,8 +54,10 @@ static void take(const unsigned char *buffer, int comm, const MPI_Status *status
 static bool poll_one(void) {
     MPI_Status status;
     int flag, comm = (int)choose((unsigned)comms);
-    int source = choose(2) ? MPI_ANY_SOURCE : (int)choose((unsigned)T.ranks);
+    int source = choose(2) ? -1 : traffic_peer(comm, (int)choose((unsigned)T.ranks));
     int tag = choose(2) ? MPI_ANY_TAG : (int)choose(TAGS + 1);
+    if (source < 0)
+        source = MPI_ANY_SOURCE;
     if (use_early && comm == 0)
         return false; /* the posted receive takes what comes there */
     MPI_Iprobe(source, tag, T.comms[comm], &flag, &status);
@@ -83,12 +85,15 @@ static bool poll_early(void) {
 static void send(int destination, int tag, uint32_t id, uint32_t hops) {
     uint64_t h = traffic_hash(seed + 1, id, hops);
     int comm = (int)(h % (uint64_t)comms), done = 0;
+    if (traffic_peer(comm, destination) < 0)
+        comm = 0;
     int bytes = traffic_compose(out, comm, destination, tag, id, hops, traffic_bytes(h >> 8));
+    int peer = traffic_peer(comm, destination);
     MPI_Request request;
     if (choose(8) == 0)
-        MPI_Issend(out, bytes, MPI_BYTE, destination, tag, T.comms[comm], &request);
+        MPI_Issend(out, bytes, MPI_BYTE, peer, tag, T.comms[comm], &request);
     else
-        MPI_Isend(out, bytes, MPI_BYTE, destination, tag, T.comms[comm], &request);
+        MPI_Isend(out, bytes, MPI_BYTE, peer, tag, T.comms[comm], &request);
     for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done;
          MPI_Test(&request, &done, MPI_STATUS_IGNORE))
         if (!poll_one())
