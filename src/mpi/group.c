@@ -101,17 +101,11 @@ static void made(const char *call, MPI_Comm comm, const char *how, int tag) {
  * the library could pull them. One that is not pulled serves as well, for ranks of the job: all of them see alike
  * whether they are. */
 
-#ifdef OPEN_MPI
-enum { INHERITS = 1 };
-#else
-enum { INHERITS = 0 }; /* MPICH's MPI_Comm_create_group makes one whose errors are fatal */
-#endif
-
-static void inherit_errhandler(MPI_Comm from, MPI_Comm to) {
+/* The communicator that is made may inherit the error handler of the one it is made of. */
+static void lend_errhandler_to_job(MPI_Comm from) {
     MPI_Errhandler handler;
-    if (to == MPI_COMM_NULL || PMPI_Comm_get_errhandler(from, &handler) != MPI_SUCCESS)
-        return;
-    PMPI_Comm_set_errhandler(to, handler);
+    PMPI_Comm_get_errhandler(from, &handler);
+    PMPI_Comm_set_errhandler(L.job, handler);
     PMPI_Errhandler_free(&handler);
 }
 
@@ -124,15 +118,16 @@ static bool is_group_in_job(MPI_Comm comm, MPI_Group group) {
 
 WC_EXPORT int MPI_Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm *newcomm) {
     WC_GUARD(__func__);
-    bool in_job = is_group_in_job(comm, group),
-         slow = wc_native_enter("MPI_Comm_create_group", NULL);
+    bool in_job = is_group_in_job(comm, group);
+    if (in_job)
+        lend_errhandler_to_job(comm);
+    bool slow = wc_native_enter("MPI_Comm_create_group", NULL);
     int rc = PMPI_Comm_create_group(in_job ? L.job : comm, group, tag, newcomm);
     wc_native_leave(slow);
-    if (rc != MPI_SUCCESS)
-        return rc;
-    if (in_job && INHERITS)
-        inherit_errhandler(comm, *newcomm);
-    made("MPI_Comm_create_group", *newcomm, "create_group", tag);
+    if (in_job)
+        lend_errhandler_to_job(L.control); /* as it was */
+    if (rc == MPI_SUCCESS)
+        made("MPI_Comm_create_group", *newcomm, "create_group", tag);
     return rc;
 }
 
