@@ -72,6 +72,7 @@ static inline bool pulls(void) {
 #define COUNT_ARGUMENTS count, type, dest, tag, comm
 
 typedef int start_function(SEND_PARAMETERS, MPI_Request *request);
+typedef int blocking_function(SEND_PARAMETERS);
 
 /* A blocking send as a nonblocking one and a loop that pulls. */
 static int send_pulling(const char *call, start_function *start, SEND_PARAMETERS) {
@@ -81,13 +82,27 @@ static int send_pulling(const char *call, start_function *start, SEND_PARAMETERS
     return rc == MPI_SUCCESS ? wc_native_wait(&request, MPI_STATUS_IGNORE) : rc;
 }
 
+/* A blocking send that may wait inside MPI. The guard's lock is not taken again for nothing; the stream
+ * may have gone meanwhile. */
+static int send_natively(const wc_guard *guard, const wc_stream *s, blocking_function *send,
+                         SEND_PARAMETERS) {
+    wc_let_go();
+    int rc = send(SEND_ARGUMENTS);
+    if (rc != MPI_SUCCESS || !guard->took)
+        wc_take_again();
+    if (rc != MPI_SUCCESS && s)
+        wc_send_uncount(wc_core_out(&L.core, &wc_comm_of(comm)->core, dest, tag));
+    return rc;
+}
+
 #define LONG_WAY __attribute__((noinline)) static int /* keeps the other way short */
 
 LONG_WAY send_slow(SEND_PARAMETERS) {
     WC_GUARD("MPI_Send");
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s, pulls() ? send_pulling("MPI_Send", PMPI_Isend, SEND_ARGUMENTS)
-                           : WC_WAITING(PMPI_Send(SEND_ARGUMENTS)));
+    if (pulls())
+        return sent(s, send_pulling("MPI_Send", PMPI_Isend, SEND_ARGUMENTS));
+    return send_natively(&guard_, s, PMPI_Send, SEND_ARGUMENTS);
 }
 
 WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
@@ -103,8 +118,9 @@ WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
     WC_GUARD(__func__);
     L.core.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
-    return sent(s, pulls() ? send_pulling("MPI_Ssend", PMPI_Issend, SEND_ARGUMENTS)
-                           : WC_WAITING(PMPI_Ssend(SEND_ARGUMENTS)));
+    if (pulls())
+        return sent(s, send_pulling("MPI_Ssend", PMPI_Issend, SEND_ARGUMENTS));
+    return send_natively(&guard_, s, PMPI_Ssend, SEND_ARGUMENTS);
 }
 
 /* A ready send may be a standard one (MPI 3.1, section 3.4), and must be: its receive may have been
@@ -114,8 +130,7 @@ WC_EXPORT int MPI_Rsend(SEND_PARAMETERS) {
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     if (pulls())
         return sent(s, send_pulling("MPI_Rsend", PMPI_Isend, SEND_ARGUMENTS));
-    return sent(s,
-                WC_WAITING(L.immediate ? PMPI_Send(SEND_ARGUMENTS) : PMPI_Rsend(SEND_ARGUMENTS)));
+    return send_natively(&guard_, s, L.immediate ? PMPI_Send : PMPI_Rsend, SEND_ARGUMENTS);
 }
 
 WC_EXPORT int MPI_Bsend(SEND_PARAMETERS) {

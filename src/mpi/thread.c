@@ -116,7 +116,7 @@ void wc_thread_leave(const wc_guard *guard) {
     wc_thread *t = guard->thread;
     if (--t->depth == 0)
         __atomic_store_n(&t->call, NULL, __ATOMIC_RELEASE);
-    if (guard->took)
+    if (guard->took && t->owns)
         give(t);
 }
 

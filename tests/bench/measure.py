@@ -97,6 +97,18 @@ def idle(bench):
             bench.add("idle", f"{name}, {cut}", unit, *samples, kind, target)
 
 
+# ---- threads ----
+
+
+def threads(bench):
+    for kind, name in (("window", "Isend, Irecv + Waitall"), ("blocking", "Send, Recv")):
+        for n in (1, 2, 4):
+            for _, cut in VARIANTS[1:]:
+                arguments = (kind, str(n), "20", str(3 * bench.repetitions))
+                samples = columns(bench, "bench_threads", arguments, float, IDLE_CUT=cut)
+                bench.add("threads", f"{name} 8 B, {n} threads on each rank, {cut}", "million/s", *samples, "rate")
+
+
 # ---- stall, write ----
 
 
@@ -127,6 +139,7 @@ def write(bench):
 # ---- output ----
 
 BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("without", "with")),
+           "threads": (threads, "message rate of several threads at once while no snapshot is under way", ("without", "with")),
            "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
            "write": (write, "from the request to the commit", ("reference", "snapshot"))}
 
