@@ -42,11 +42,13 @@ static wc_hushed hush(bool waits, const char *call, wc_mpi_comm *c) {
     L.core.recordable = false;
     bool slow = waits && wc_native_begin(call, c);
     wc_hushed before = {L.way, slow};
+    if (L.multiple) {
+        wc_thread_hush(true);
+        return before;
+    }
     L.way = WC_WAY_OFF;
     L.waits_natively = false;
     wc_comm_no_fast();
-    if (L.multiple)
-        wc_thread_hush(true);
     return before;
 }
 

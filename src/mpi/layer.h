@@ -405,6 +405,8 @@ static inline void wc_comm_choose_fast(void) {
 }
 
 static inline void wc_comm_no_fast(void) {
+    if (L.multiple)
+        return;
     L.fast_comm = L.recv_comm = L.test_comm = WC_NO_COMM;
 }
 

@@ -32,11 +32,11 @@ int64_t wc_layer_now(void) {
 
 void wc_layer_update(void) {
     assert(!L.multiple || wc_thread_owns());
-    if (L.way == WC_WAY_OFF)
+    if (L.way == WC_WAY_OFF || L.multiple) /* that is always SLOW, and looked at without the lock */
         return;
     bool under_way = L.immediate && wc_core_busy(&L.core);
-    bool slow = L.multiple || under_way || wc_core_slow(&L.core) || L.core.slots ||
-                L.receives.count || L.core.config.requests_allowed || L.watched;
+    bool slow = under_way || wc_core_slow(&L.core) || L.core.slots || L.receives.count ||
+                L.core.config.requests_allowed || L.watched;
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;

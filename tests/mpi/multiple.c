@@ -319,6 +319,33 @@ static void collectives(int round) {
     together(do_collectives);
 }
 
+/* ---- files: some threads read and write with their counterparts, others send ---- */
+
+static void do_files(thread *t) {
+    MPI_File file;
+    char name[32];
+    int own = test.round * 100 + t->number * 10 + test.rank, other = -1;
+    if (t->number % 2) {
+        exchange(t);
+        return;
+    }
+    snprintf(name, sizeof name, "file-%d", t->number);
+    MPI_File_open(t->comm, name, MPI_MODE_CREATE | MPI_MODE_RDWR, MPI_INFO_NULL, &file);
+    MPI_File_write_at_all(file, test.rank * (MPI_Offset)sizeof own, &own, 1, MPI_INT,
+                          MPI_STATUS_IGNORE);
+    MPI_File_sync(file);
+    MPI_Barrier(t->comm);
+    MPI_File_read_at(file, test.peer * (MPI_Offset)sizeof own, &other, 1, MPI_INT,
+                     MPI_STATUS_IGNORE);
+    MPI_File_close(&file);
+    CHECK_EQUAL(other, own - test.rank + test.peer);
+}
+
+static void files(int round) {
+    (void)round;
+    together(do_files);
+}
+
 /* ---- blocked: one thread is in a barrier, and others wait until it is out of it; for that a large message must come through ---- */
 
 static struct {
@@ -456,11 +483,10 @@ static void elsewhere(int round) {
     meet();
 }
 
-static const test_case cases[] = {{"pairs", pairs, 400, 0, end_pairs},
-                                  {"pool", pool, 400, 0, NULL},
-                                  {"collectives", collectives, 120, 0, NULL},
-                                  {"blocked", run_blocked, 400, 0, NULL},
-                                  {"elsewhere", elsewhere, 80, 0, NULL}};
+static const test_case cases[] = {
+    {"pairs", pairs, 400, 0, end_pairs},        {"pool", pool, 400, 0, NULL},
+    {"collectives", collectives, 120, 0, NULL}, {"files", files, 120, 0, NULL},
+    {"blocked", run_blocked, 400, 0, NULL},     {"elsewhere", elsewhere, 80, 0, NULL}};
 
 int main(int argc, char **argv) {
     int provided;
