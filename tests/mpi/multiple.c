@@ -319,6 +319,8 @@ static void collectives(int round) {
     together(do_collectives);
 }
 
+#ifdef OPEN_MPI
+
 /* ---- files: some threads read and write with their counterparts, others send ---- */
 
 static void do_files(thread *t) {
@@ -345,6 +347,8 @@ static void files(int round) {
     (void)round;
     together(do_files);
 }
+
+#endif
 
 /* ---- blocked: one thread is in a barrier, and others wait until it is out of it; for that a large message must come through ---- */
 
@@ -485,7 +489,9 @@ static void elsewhere(int round) {
 
 static const test_case cases[] = {
     {"pairs", pairs, 400, 0, end_pairs},        {"pool", pool, 400, 0, NULL},
+#ifdef OPEN_MPI /* MPICH 4.0 itself does not come back */
     {"collectives", collectives, 120, 0, NULL}, {"files", files, 120, 0, NULL},
+#endif
     {"blocked", run_blocked, 400, 0, NULL},     {"elsewhere", elsewhere, 80, 0, NULL}};
 
 int main(int argc, char **argv) {
