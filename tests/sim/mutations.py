@@ -67,7 +67,7 @@ MUTATIONS = [
     ("a full stash stops the pull though a receive waits", PULLED, [("while ((core->soft || core->probes ||", "while ((core->probes ||")],
      20000),
     ("a record inside a receive, whatever came between", "mpi/layer.h",
-     [("    L.core.recordable = false;\n    if (L.way != WC_WAY_SLOW)", "    if (L.way != WC_WAY_SLOW)")], 5000),
+     [("    L.core.recordable = false;\n    if (L.way != WC_WAY_SLOW)", "    if (L.way != WC_WAY_SLOW)")], 30000),
 
     # counted
     ("streams are counted in hand-over order", COUNTED,
@@ -79,7 +79,7 @@ MUTATIONS = [
 
     # wrappers
     ("what is told of a communicator of MPI_Comm_idup before it is used is lost", "mpi/comm.c",
-     [("        if (c->uid == uid)\n", "        if (c->uid == uid && wc_comm_from_core(c)->coming == MPI_COMM_NULL)\n")], 2000),
+     [("        if (c->uid == uid)\n", "        if (c->uid == uid && wc_comm_from_core(c)->coming == MPI_COMM_NULL)\n")], 30000),
     ("Comm_free is passed on in the window", "mpi/comm.c", [("    if (L.immediate) {\n        L.freed_comms++;", "    if (false) {\n        L.freed_comms++;")],
      5000),
     ("a communicator that is let go of is marked", FRAME, [("if (core->config.immediate && !c->comm->freed)", "if (core->config.immediate)")],
