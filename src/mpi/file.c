@@ -46,9 +46,7 @@ static wc_hushed hush(bool waits, const char *call, wc_mpi_comm *c) {
         wc_thread_hush(true);
         return before;
     }
-    L.way = WC_WAY_OFF;
-    L.waits_natively = false;
-    wc_comm_no_fast();
+    wc_layer_off();
     return before;
 }
 

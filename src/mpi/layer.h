@@ -410,6 +410,13 @@ static inline void wc_comm_no_fast(void) {
     L.fast_comm = L.recv_comm = L.test_comm = WC_NO_COMM;
 }
 
+/* From now on calls are MPI's alone: until wc_layer_update finds L.way set again. */
+static inline void wc_layer_off(void) {
+    L.way = WC_WAY_OFF;
+    L.starts_natively = L.ends_natively = L.waits_natively = false;
+    wc_comm_no_fast();
+}
+
 /* The stream of a call on the FAST way, if it was used before; `fast` is L.fast_comm or L.recv_comm.
  * NULL: take the long way. Errors are fatal there, so nothing has to be done after MPI's own call. */
 static inline wc_stream *wc_fast_stream(wc_mpi_comm *fast, wc_direction direction, MPI_Comm comm,

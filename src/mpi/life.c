@@ -14,12 +14,12 @@
 const wc_mpi_comm wc_no_comm = {.handle = WC_NO_HANDLE};
 
 WC_LAYER_PLACE wc_layer wc_layer_state = {.way = WC_WAY_OFF,
-                                      .last_comm = WC_NO_COMM,
-                                      .fast_comm = WC_NO_COMM,
-                                      .recv_comm = WC_NO_COMM,
-                                      .test_comm = WC_NO_COMM,
-                                      .posted_next = wc_layer_state.posted,
-                                      .posted_end = wc_layer_state.posted + WC_POSTED};
+                                          .last_comm = WC_NO_COMM,
+                                          .fast_comm = WC_NO_COMM,
+                                          .recv_comm = WC_NO_COMM,
+                                          .test_comm = WC_NO_COMM,
+                                          .posted_next = wc_layer_state.posted,
+                                          .posted_end = wc_layer_state.posted + WC_POSTED};
 
 /* How often an idle immediate program looks for requests: a look costs up to some µs over TCP. */
 enum { TICK_NS = 1000000 };
@@ -240,9 +240,7 @@ static void finish(void) {
         wc_watch_finalize();
     if (L.way == WC_WAY_OFF)
         return;
-    L.way = WC_WAY_OFF;
-    L.starts_natively = L.ends_natively = L.waits_natively = false;
-    wc_comm_no_fast();
+    wc_layer_off();
     wc_comm_free_all();
     PMPI_Comm_free(&L.self);
     wc_core_free(&L.core);

@@ -13,7 +13,7 @@
 
 /* One element of a protected array of requests. No padding, no pointers. */
 typedef struct wc_request_row {
-    char state[8]; /* "none": a null request; "receive": outstanding; "started": a persistent
+    char state[8];       /* "none": a null request; "receive": outstanding; "started": a persistent
                       one that was active; "ended": its part is done */
     int32_t source, tag; /* of a receive: asked for, in its communicator; -1: any */
     uint64_t comm;       /* uid */

@@ -248,7 +248,7 @@ void sim_slot_receive(sim_slot *slot);         /* MPI_Recv */
 void sim_slot_receive_matched(sim_slot *slot); /* MPI_Mprobe, MPI_Mrecv; or the nonblocking ones */
 void sim_slot_match(sim_slot *slot, MPI_Message *message); /* the first half of it */
 void sim_slot_receive_message(sim_slot *slot, MPI_Message *message);
-void sim_slot_got(sim_slot *slot);             /* tells the oracle */
+void sim_slot_got(sim_slot *slot); /* tells the oracle */
 void sim_slots_wait(sim_slot *const slots[],
                     int n); /* until all are received, in one way or another */
 void sim_send(int channel, int to, int tag, uint32_t token, uint32_t hops); /* blocking */

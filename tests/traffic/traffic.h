@@ -27,8 +27,9 @@ typedef struct traffic_head {
 typedef struct traffic {
     int rank, ranks;
     MPI_Comm comms[TRAFFIC_COMMS];
-    uint64_t sent[TRAFFIC_COMMS][TRAFFIC_RANKS];                    /* protected */
-    uint8_t got[TRAFFIC_COMMS][TRAFFIC_RANKS][TRAFFIC_MESSAGES / 8]; /* protected: one bit a message */
+    uint64_t sent[TRAFFIC_COMMS][TRAFFIC_RANKS]; /* protected */
+    uint8_t got[TRAFFIC_COMMS][TRAFFIC_RANKS]
+               [TRAFFIC_MESSAGES / 8]; /* protected: one bit a message */
 } traffic;
 
 extern traffic T;
@@ -42,8 +43,8 @@ int traffic_peer(int comm, int world);
 void traffic_open(void); /* makes the communicators and protects the account */
 
 /* Fills `buffer` with the next message of its channel and counts it as sent. Returns its bytes. */
-int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, uint32_t token, uint32_t hops,
-                    uint32_t bytes);
+int traffic_compose(unsigned char *buffer, int comm, int destination, int tag, uint32_t token,
+                    uint32_t hops, uint32_t bytes);
 
 /* Checks what was received, marks it as got. A message that is wrong or comes twice fails the run. */
 void traffic_receive(const unsigned char *buffer, int comm, const MPI_Status *status);
