@@ -156,7 +156,8 @@ wc_mpi_comm *wc_comm_made(wc_mpi_comm *parent, MPI_Comm of, MPI_Comm comm, const
 WC_EXPORT int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler handler) {
     WC_GUARD(__func__);
     int rc = PMPI_Comm_set_errhandler(comm, handler);
-    wc_mpi_comm *c = L.way == WC_WAY_OFF ? NULL : wc_comm_of(comm);
+    /* One of MPI_Comm_idup need not be there: mpi4py sets it at once. */
+    wc_mpi_comm *c = L.way == WC_WAY_OFF || comm == MPI_COMM_NULL ? NULL : find(comm);
     if (c)
         note_errhandler(c, comm);
     return rc;
