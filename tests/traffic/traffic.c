@@ -10,6 +10,8 @@
 
 traffic T;
 
+static _Atomic uint64_t went[TRAFFIC_WAYS];
+
 enum { INTER = TRAFFIC_COMMS - 1 };
 
 uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c) {
@@ -24,6 +26,14 @@ uint32_t traffic_bytes(uint64_t hash) {
     static const uint32_t sizes[] = {0, 8, 300, 4000, 4200, 20000, 66000, 99000};
     uint32_t size = sizes[hash % 16 < 8 ? hash % 4 : hash % 8];
     return (uint32_t)sizeof(traffic_head) + size % (TRAFFIC_BYTES - (uint32_t)sizeof(traffic_head));
+}
+
+unsigned traffic_share(uint64_t seed, traffic_way way) {
+    return (unsigned)(traffic_hash(seed + 23, way, 0) % 4);
+}
+
+void traffic_went(traffic_way way) {
+    went[way]++;
 }
 
 void traffic_fail(const char *format, ...) {
@@ -127,7 +137,20 @@ void traffic_request(void) {
         wavecut_request();
 }
 
+static void tell_ways(void) {
+    uint64_t mine[TRAFFIC_WAYS], all[TRAFFIC_WAYS];
+    for (int way = 0; way < TRAFFIC_WAYS; way++)
+        mine[way] = went[way];
+    MPI_Reduce(mine, all, TRAFFIC_WAYS, MPI_UINT64_T, MPI_SUM, 0, MPI_COMM_WORLD);
+    if (T.rank == 0)
+        printf("traffic: %llu sent persistent, %llu got persistent, %llu got matched\n",
+               (unsigned long long)all[TRAFFIC_SENT_PERSISTENT],
+               (unsigned long long)all[TRAFFIC_GOT_PERSISTENT],
+               (unsigned long long)all[TRAFFIC_GOT_MATCHED]);
+}
+
 void traffic_close(void) {
+    tell_ways();
     for (int c = 0; c < TRAFFIC_COMMS; c++) {
         uint64_t expected[TRAFFIC_RANKS];
         MPI_Alltoall(T.sent[c], 1, MPI_UINT64_T, expected, 1, MPI_UINT64_T, MPI_COMM_WORLD);

@@ -34,8 +34,23 @@ typedef struct traffic {
 
 extern traffic T;
 
+/* Ways on which some messages go, mixed with the plain ones. */
+typedef enum traffic_way {
+    TRAFFIC_SENT_PERSISTENT,
+    TRAFFIC_GOT_PERSISTENT,
+    TRAFFIC_GOT_MATCHED, /* by MPI_Mprobe or MPI_Improbe */
+    TRAFFIC_WAYS
+} traffic_way;
+
 uint64_t traffic_hash(uint64_t a, uint64_t b, uint64_t c);
 uint32_t traffic_bytes(uint64_t hash); /* a size on either side of eager limits */
+
+/* How many of 4 messages, 0 to 3, are to go on a way in a run with this seed. With none, calls can be on the library's
+ * fastest way. */
+unsigned traffic_share(uint64_t seed, traffic_way way);
+
+/* Counts a message that went on it; by any thread. traffic_close tells how many there were. */
+void traffic_went(traffic_way way);
 
 /* Rank on a communicator of a rank of the world; -1: nothing can be sent to it. */
 int traffic_peer(int comm, int world);
@@ -52,7 +67,7 @@ void traffic_receive(const unsigned char *buffer, int comm, const MPI_Status *st
 /* Asks for a snapshot whenever none is under way. */
 void traffic_request(void);
 
-/* Collective, at the end: was every message that was sent received? */
+/* Collective, at the end: was every message that was sent received? Rank 0 prints how many went on each way. */
 void traffic_close(void);
 
 /* Ends the whole run. */
