@@ -663,10 +663,17 @@ static int cancel_operation(MPI_Request *request) {
     const wc_persistent *p = L.way == WC_WAY_OFF ? NULL : wc_persistent_find(*request);
     if (is_generalized(*request) || (p && !p->active))
         return PMPI_Cancel(request);
-    /* If it was a send, it may be one message less: nobody can tell which stream's. Neither library
-     * cancels sends that have left; the few that could be are not worth a table of sends. */
-    wc_forbid("MPI_Cancel of a send");
-    return PMPI_Cancel(request);
+    /* A send that is cancelled is one message less, and nobody can tell which stream's. Neither library
+     * cancels those that have left: only what is not over now may end so. */
+    MPI_Status status;
+    int over = 0, cancelled = 0, rc = PMPI_Cancel(request);
+    if (rc == MPI_SUCCESS)
+        PMPI_Request_get_status(*request, &over, &status);
+    if (over)
+        PMPI_Test_cancelled(&status, &cancelled);
+    if (!over || cancelled)
+        wc_forbid("MPI_Cancel of a send");
+    return rc;
 }
 
 WC_EXPORT int MPI_Cancel(MPI_Request *request) {

@@ -292,6 +292,21 @@ static void idup(void) {
     MPI_Comm_free(&copy);
 }
 
+static void cancel_send(void) {
+    MPI_Request sent;
+    MPI_Status status;
+    int got = -1, taken_back;
+    before();
+    MPI_Isend(&test.rank, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, &sent);
+    MPI_Cancel(&sent);
+    MPI_Wait(&sent, &status);
+    MPI_Test_cancelled(&status, &taken_back);
+    CHECK_EQUAL(taken_back, 0); /* neither MPI takes back what has left */
+    after();
+    MPI_Recv(&got, 1, MPI_INT, test.peer, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    CHECK_EQUAL(got, test.peer);
+}
+
 static void create_group(void) {
     MPI_Comm copy;
     MPI_Group world;
@@ -438,6 +453,7 @@ static const struct {
 #endif
     {"intercomm", intercomm, NULL},
     {"idup", idup, NULL},
+    {"cancel_send", cancel_send, NULL},
     {"create_group", create_group, NULL},
 };
 
