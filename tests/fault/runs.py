@@ -53,20 +53,25 @@ class Job:
                                             stderr=subprocess.STDOUT, start_new_session=True)
 
     def pids(self):
-        """Process of each rank that is there."""
-        found = {}
+        """Process of each rank that is there: a descendant of mpirun, which may give its ranks sessions of their own."""
+        parents, ranks = {}, {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/stat") as f:
-                    session = int(f.read().rsplit(")", 1)[1].split()[3])
+                    parents[int(pid)] = int(f.read().rsplit(")", 1)[1].split()[1])
                 with open(f"/proc/{pid}/environ", "rb") as f:
-                    rank = re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", f.read())
+                    rank = re.search(rb"\b(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)", f.read())
             except (OSError, IndexError):
                 continue
-            # mpirun gives its ranks process groups of their own, but not sessions.
-            if rank and session == self.process.pid:
-                found[int(rank.group(1))] = int(pid)
-        return found
+            if rank:
+                ranks[int(pid)] = int(rank.group(1))
+
+        def is_ours(pid):
+            while pid in parents and pid != self.process.pid:
+                pid = parents[pid]
+            return pid == self.process.pid
+
+        return {rank: pid for pid, rank in ranks.items() if is_ours(pid)}
 
     def signal(self, rank, number):
         """False: the rank isn't there (any more)."""
