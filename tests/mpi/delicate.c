@@ -187,6 +187,13 @@ static void wait_for_quiet(void) {
     }
 }
 
+/* With safe points until it is there. */
+static void receive_serving(int source, int *got) {
+    for (int flag = 0; !flag; test_safepoint())
+        MPI_Iprobe(source, 1, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+    MPI_Recv(got, 1, MPI_INT, source, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
 /* A record inside a blocking receive is only right directly after the safe point. Here a collective comes between, on the
  * way that calls take while no attempt is under way; a restart would repeat it on rank 1 alone. */
 static void not_inside(int round) {
@@ -194,12 +201,12 @@ static void not_inside(int round) {
     if (test.rank == 0) {
         wait_for_quiet();
         MPI_Send(&data, 1, MPI_INT, 1, 1, MPI_COMM_WORLD);
+        receive_serving(1, &got); /* rank 1 may have asked for one more attempt */
     }
     if (test.rank == 1) {
-        for (int flag = 0; !flag; test_safepoint())
-            MPI_Iprobe(0, 1, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
-        MPI_Recv(&got, 1, MPI_INT, 0, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        receive_serving(0, &got);
         wait_for_quiet();
+        MPI_Send(&data, 1, MPI_INT, 0, 1, MPI_COMM_WORLD);
         test_safepoint();
     }
     double record = test_last_record();
