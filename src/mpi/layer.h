@@ -160,8 +160,8 @@ typedef struct wc_layer {
     wc_mpi_comm *recv_comm; /* `fast_comm` of aligned programs: their receives block in MPI */
     wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
     bool starts_natively;   /* on the FAST way of a program whose errors are fatal */
-    bool ends_natively;     /* the same, and it is aligned */
-    bool waits_natively;    /* the same, and all requests are plain */
+    bool ends_natively;     /* the same, it is aligned, and there are persistent requests */
+    bool waits_natively;    /* as starts_natively, it is aligned, and all requests are plain */
     bool plain;             /* none of foreign and persistent requests, nor errors that return */
     wc_table receives;      /* wc_request */
     wc_table persistent;    /* wc_persistent */
