@@ -7,6 +7,7 @@
 
 #include <argp.h>
 #include <limits.h>
+#include <stdbool.h>
 
 /* Exit codes. */
 enum {
@@ -32,6 +33,15 @@ int cli_info(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_request(int argc, char **argv);
 int cli_waits(int argc, char **argv);
+
+/* What a command that looks at a directory is asked. */
+typedef struct cli_dir_options {
+    const char *dir;
+    bool json;
+} cli_dir_options;
+
+/* The parser of --json and [DIR]; state->input begins with a cli_dir_options. */
+error_t cli_parse_dir(int key, char *argument, struct argp_state *state);
 
 /* WAVECUT_DIR, else the library's default. */
 const char *cli_default_dir(void);

@@ -9,9 +9,8 @@
 #include <sys/stat.h>
 
 typedef struct options {
-    const char *dir;
-    bool json;
-    char **paths; /* of the snapshots, newest first */
+    cli_dir_options asked; /* first: cli_parse_dir knows this alone */
+    char **paths;          /* of the snapshots, newest first */
     size_t count;
     uint64_t finished; /* id of the run that has; 0: none */
 } options;
@@ -24,27 +23,11 @@ typedef struct entry {
     wc_error error;        /* why it can't be used */
 } entry;
 
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    options *o = state->input;
-    switch (key) {
-    case 'j':
-        o->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num)
-            argp_error(state, "one directory is enough");
-        o->dir = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
 
 static const struct argp argp = {
     .options = list,
-    .parser = parse,
+    .parser = cli_parse_dir,
     .args_doc = "[DIR]",
     .doc = "Lists the snapshots in DIR, newest first."
            "\v"
@@ -137,7 +120,7 @@ static int print_table(const entry *entries, const options *o) {
             add(table, &entries[i]);
         cli_table_print(table, 0);
     } else {
-        printf("no snapshots in %s\n", o->dir);
+        printf("no snapshots in %s\n", o->asked.dir);
     }
     if (o->finished)
         puts("the run has finished");
@@ -156,9 +139,9 @@ static int print_json(const entry *entries, const options *o) {
         if (entries[i].error.status != WC_OK)
             code = cli_exit_code(entries[i].error.status);
     }
-    cli_json_print(json_pack("{s:o, s:o, s:o}", "directory", cli_json_text(o->dir), "finished_run",
-                             o->finished ? cli_json_hex(o->finished) : json_null(), "snapshots",
-                             snapshots));
+    cli_json_print(json_pack("{s:o, s:o, s:o}", "directory", cli_json_text(o->asked.dir),
+                             "finished_run", o->finished ? cli_json_hex(o->finished) : json_null(),
+                             "snapshots", snapshots));
     return code;
 }
 
@@ -169,7 +152,7 @@ static int show(void *context) {
         return CLI_IO;
     for (size_t i = 0; i < o->count; i++)
         entries[i] = look(o->paths[i]);
-    int code = o->json ? print_json(entries, o) : print_table(entries, o);
+    int code = o->asked.json ? print_json(entries, o) : print_table(entries, o);
     free(entries);
     return code;
 }
@@ -179,13 +162,13 @@ static int show(void *context) {
 static wc_status find_snapshots(options *o, wc_error *error) {
     uint64_t *ids;
     size_t count;
-    wc_status status = wc_store_list(o->dir, &ids, &count, error);
+    wc_status status = wc_store_list(o->asked.dir, &ids, &count, error);
     if (status != WC_OK)
         return status;
     o->paths = calloc(count + 1, sizeof *o->paths);
     for (size_t i = 0; o->paths && i < count; i++) {
         char path[PATH_MAX];
-        wc_store_snapshot_path(o->dir, ids[i], path, sizeof path);
+        wc_store_snapshot_path(o->asked.dir, ids[i], path, sizeof path);
         o->paths[i] = strdup(path);
         if (!o->paths[i])
             break;
@@ -196,12 +179,12 @@ static wc_status find_snapshots(options *o, wc_error *error) {
 }
 
 int cli_ls(int argc, char **argv) {
-    options o = {.dir = cli_default_dir()};
+    options o = {.asked.dir = cli_default_dir()};
     wc_error error = {WC_OK, ""};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     int code;
     if (find_snapshots(&o, &error) != WC_OK ||
-        wc_store_read_finished(o.dir, &o.finished, &error) != WC_OK)
+        wc_store_read_finished(o.asked.dir, &o.finished, &error) != WC_OK)
         code = cli_fail("ls", &error);
     else
         code = cli_guarded("ls", o.paths, o.count, show, &o);

@@ -4,32 +4,11 @@
 
 #include <stdio.h>
 
-typedef struct options {
-    const char *dir;
-    bool json;
-} options;
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    options *o = state->input;
-    switch (key) {
-    case 'j':
-        o->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num)
-            argp_error(state, "one directory is enough");
-        o->dir = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
 
 static const struct argp argp = {
     .options = list,
-    .parser = parse,
+    .parser = cli_parse_dir,
     .args_doc = "[DIR]",
     .doc = "Asks the run whose snapshots are in DIR for another one."
            "\v"
@@ -38,7 +17,7 @@ static const struct argp argp = {
            "else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
 
 int cli_request(int argc, char **argv) {
-    options o = {.dir = cli_default_dir()};
+    cli_dir_options o = {.dir = cli_default_dir()};
     wc_error error = {WC_OK, ""};
     uint64_t finished = 0;
     argp_parse(&argp, argc, argv, 0, NULL, &o);

@@ -14,6 +14,22 @@ const char *cli_default_dir(void) {
     return dir && *dir ? dir : CLI_DEFAULT_DIR;
 }
 
+error_t cli_parse_dir(int key, char *argument, struct argp_state *state) {
+    cli_dir_options *o = state->input;
+    switch (key) {
+    case 'j':
+        o->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num)
+            argp_error(state, "one directory is enough");
+        o->dir = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 int cli_exit_code(wc_status status) {
     switch (status) {
     case WC_OK:

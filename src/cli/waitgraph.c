@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *room(size_t count, size_t bytes) {
+void *wait_room(size_t count, size_t bytes) {
     void *p = calloc(count ? count : 1, bytes);
     if (!p) {
         fputs("wavecut: out of memory\n", stderr);
@@ -309,7 +309,7 @@ static next_rank next_of(const wait_job *job, const search *s, int rank) {
 }
 
 static wait_core describe(const wait_job *job, const search *s, int part) {
-    wait_core core = {.kind = WAIT_CYCLE, .ranks = room((size_t)job->ranks, sizeof(int))};
+    wait_core core = {.kind = WAIT_CYCLE, .ranks = wait_room((size_t)job->ranks, sizeof(int))};
     for (int i = 0; i < job->ranks; i++) {
         if (!job->rank[i].stuck || s->part[i] != part)
             continue;
@@ -323,7 +323,7 @@ static wait_core describe(const wait_job *job, const search *s, int part) {
     if (core.kind != WAIT_CYCLE)
         return core;
     /* Where each needs all that it waits for, any way that comes back to itself will do. */
-    bool *seen = room((size_t)job->ranks, sizeof *seen);
+    bool *seen = wait_room((size_t)job->ranks, sizeof *seen);
     int at = core.ranks[0];
     while (!seen[at]) {
         seen[at] = true;
@@ -341,19 +341,19 @@ static wait_core describe(const wait_job *job, const search *s, int part) {
 
 size_t wait_cores(const wait_job *job, wait_core **cores) {
     size_t n = (size_t)job->ranks, count = 0;
-    search s = {.index = room(n, sizeof(int)),
-                .low = room(n, sizeof(int)),
-                .stack = room(n, sizeof(int)),
-                .part = room(n, sizeof(int)),
+    search s = {.index = wait_room(n, sizeof(int)),
+                .low = wait_room(n, sizeof(int)),
+                .stack = wait_room(n, sizeof(int)),
+                .part = wait_room(n, sizeof(int)),
                 .job = job};
     for (int i = 0; i < job->ranks; i++)
         s.index[i] = s.part[i] = -1;
     walk_deep(&s);
-    s.leaves = room((size_t)s.parts, sizeof *s.leaves);
+    s.leaves = wait_room((size_t)s.parts, sizeof *s.leaves);
     for (int i = 0; i < job->ranks; i++)
         if (job->rank[i].stuck)
             visit_unmet(job, i, leaves, &s);
-    *cores = room((size_t)s.parts, sizeof **cores);
+    *cores = wait_room((size_t)s.parts, sizeof **cores);
     for (int part = 0; part < s.parts; part++)
         if (!s.leaves[part])
             (*cores)[count++] = describe(job, &s, part);
@@ -394,7 +394,7 @@ size_t wait_misses(const wait_job *job, wait_miss **misses) {
                 continue;
             if (count == most) {
                 most = most ? 2 * most : 16;
-                wait_miss *more = room(most, sizeof *more);
+                wait_miss *more = wait_room(most, sizeof *more);
                 if (count)
                     memcpy(more, *misses, count * sizeof *more);
                 free(*misses);
@@ -407,7 +407,7 @@ size_t wait_misses(const wait_job *job, wait_miss **misses) {
 }
 
 bool wait_find_mismatch(const wait_job *job, wait_mismatch *found) {
-    int *first = room(job->comm_count, sizeof *first); /* rank + 1 that is in one */
+    int *first = wait_room(job->comm_count, sizeof *first); /* rank + 1 that is in one */
     for (int i = 0; i < job->ranks; i++) {
         const wait_item *item = collective_of(&job->rank[i]);
         if (!item)
@@ -436,7 +436,7 @@ static bool reach(const wait_job *job, int rank, int other, void *context) {
 
 /* Only what is not met yet: what is on its way needs nobody. */
 size_t wait_deciders(const wait_job *job, int **ranks) {
-    bool *reached = room((size_t)job->ranks, sizeof *reached);
+    bool *reached = wait_room((size_t)job->ranks, sizeof *reached);
     for (int i = 0; i < job->ranks; i++) {
         const wait_rank *r = &job->rank[i];
         for (size_t k = 0; k < r->count && r->state == WAIT_WAITS; k++)
@@ -444,7 +444,7 @@ size_t wait_deciders(const wait_job *job, int **ranks) {
                 visit_item(job, i, &r->items[k], reach, reached);
     }
     size_t count = 0;
-    *ranks = room((size_t)job->ranks, sizeof **ranks);
+    *ranks = wait_room((size_t)job->ranks, sizeof **ranks);
     for (int i = 0; i < job->ranks; i++)
         if (reached[i] && can_act(job, i) && job->rank[i].state != WAIT_WAITS)
             (*ranks)[count++] = i;

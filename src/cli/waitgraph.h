@@ -121,4 +121,7 @@ bool wait_has_entered(const wait_job *job, int rank, const wait_item *item);
  * decide. *ranks is the caller's to free. Returns how many there are. */
 size_t wait_deciders(const wait_job *job, int **ranks);
 
+/* Zeroed memory, the caller's; without it the command ends. */
+void *wait_room(size_t count, size_t bytes);
+
 #endif

@@ -20,15 +20,6 @@ static const long BETWEEN_NS = 200000000, LOOK_NS = 20000000;
 /* After so long without an answer, a process that isn't there is taken for dead. */
 static const double DEAD_S = 2;
 
-static void *room(size_t count, size_t bytes) {
-    void *p = calloc(count ? count : 1, bytes);
-    if (!p) {
-        fputs("wavecut: out of memory\n", stderr);
-        exit(4);
-    }
-    return p;
-}
-
 /* ---- values of an answer ---- */
 
 typedef struct reading {
@@ -121,14 +112,14 @@ static wait_comm *get_comm(reading *r, wait_job *job, const json_t *object) {
     if (known >= 0)
         return &job->comms[known];
     if ((job->comm_count & (job->comm_count + 1)) == 0) { /* room for 1, 3, 7, ... */
-        wait_comm *more = room(2 * job->comm_count + 3, sizeof *more);
+        wait_comm *more = wait_room(2 * job->comm_count + 3, sizeof *more);
         if (job->comm_count)
             memcpy(more, job->comms, job->comm_count * sizeof *more);
         free(job->comms);
         job->comms = more;
     }
     wait_comm *c = &job->comms[job->comm_count++];
-    *c = (wait_comm){.uid = uid, .collectives = room((size_t)job->ranks, sizeof(uint64_t))};
+    *c = (wait_comm){.uid = uid, .collectives = wait_room((size_t)job->ranks, sizeof(uint64_t))};
     c->parent = hex(r, object, "parent");
     c->ordinal = (uint64_t)number(r, object, "ordinal", 0, INT64_MAX);
     c->colour = number(r, object, "colour", INT64_MIN + 1, INT64_MAX);
@@ -168,7 +159,7 @@ typedef struct counts {
 static void add_count(counts *all, wait_flight f) {
     if (all->count == all->most) {
         all->most = all->most ? 2 * all->most : 256;
-        wait_flight *more = room(all->most, sizeof *more);
+        wait_flight *more = wait_room(all->most, sizeof *more);
         if (all->count)
             memcpy(more, all->at, all->count * sizeof *more);
         free(all->at);
@@ -241,7 +232,7 @@ static void read_items(reading *r, wait_job *job, const json_t *answer, counts *
     wait_rank *rank = &job->rank[r->rank];
     size_t i;
     r->bad = r->bad || !json_is_array(list);
-    rank->items = room(json_array_size(list), sizeof *rank->items);
+    rank->items = wait_room(json_array_size(list), sizeof *rank->items);
     json_array_foreach(list, i, entry) {
         wait_item *item = &rank->items[rank->count++];
         item->kind = (wait_kind)choice(r, entry, "kind", kinds, 6);
@@ -305,7 +296,7 @@ static void read_rank(reading *r, wait_job *job, const json_t *first, const json
 wc_status wait_understand(int ranks, json_t *const *first, json_t *const *second, wait_job *job,
                           wc_error *error) {
     counts all = {NULL, 0, 0};
-    *job = (wait_job){.ranks = ranks, .rank = room((size_t)ranks, sizeof *job->rank)};
+    *job = (wait_job){.ranks = ranks, .rank = wait_room((size_t)ranks, sizeof *job->rank)};
     for (int i = 0; i < ranks; i++) {
         reading r = {.rank = i, .ranks = ranks};
         if (first[i] && second[i])
@@ -413,7 +404,7 @@ static wc_status ask_once(asking *a, json_t **answers, wc_error *error) {
     uint64_t asked = ((uint64_t)t.tv_sec << 30 | (uint64_t)t.tv_nsec) ^ (uint64_t)getpid() << 40;
     if (wc_waits_ask(a->fd, asked, error) != WC_OK)
         return error->status;
-    bool *settled = room((size_t)a->ranks, sizeof *settled);
+    bool *settled = wait_room((size_t)a->ranks, sizeof *settled);
     int missing = a->ranks;
     for (double start = now(); missing && now() - start <= a->timeout_s;) {
         for (int i = 0; i < a->ranks; i++) {
@@ -494,8 +485,8 @@ static wc_status ask_twice(asking *a, wait_job *job, wc_error *error) {
     if (status != WC_OK)
         return status;
     size_t n = (size_t)a->ranks;
-    json_t **first = room(n, sizeof(json_t *)), **second = room(n, sizeof(json_t *));
-    a->last = room(n, sizeof(json_t *));
+    json_t **first = wait_room(n, sizeof(json_t *)), **second = wait_room(n, sizeof(json_t *));
+    a->last = wait_room(n, sizeof(json_t *));
     status = ask_once(a, first, error);
     if (status == WC_OK && nobody(first, a->ranks))
         status = wc_error_set(error, WC_ERR_NOT_FOUND,

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 
 typedef struct options {
-    const char *dir;
-    bool json;
+    cli_dir_options asked; /* first: cli_parse_dir knows this alone */
     double timeout_s;
 } options;
 
@@ -18,21 +17,13 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     options *o = state->input;
     char *end;
     switch (key) {
-    case 'j':
-        o->json = true;
-        return 0;
     case 't':
         o->timeout_s = strtod(argument, &end);
         if (end == argument || *end || !isfinite(o->timeout_s) || o->timeout_s <= 0)
             argp_error(state, "--timeout takes seconds, not \"%s\"", argument);
         return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num)
-            argp_error(state, "one directory is enough");
-        o->dir = argument;
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return cli_parse_dir(key, argument, state);
     }
 }
 
@@ -67,15 +58,15 @@ static const char *default_dir(void) {
 }
 
 int cli_waits(int argc, char **argv) {
-    options o = {.dir = default_dir(), .timeout_s = 10};
+    options o = {.asked.dir = default_dir(), .timeout_s = 10};
     wc_error error = {WC_OK, ""};
     wait_job job;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (wait_ask(o.dir, o.timeout_s, &job, &error) != WC_OK)
+    if (wait_ask(o.asked.dir, o.timeout_s, &job, &error) != WC_OK)
         return cli_fail("waits", &error);
     wait_report report = wait_report_new(&job);
-    if (o.json)
-        cli_json_print(wait_report_json(&report, o.dir));
+    if (o.asked.json)
+        cli_json_print(wait_report_json(&report, o.asked.dir));
     else
         wait_report_print(&report);
     int code = report.stuck ? CLI_DEADLOCK : CLI_OK;

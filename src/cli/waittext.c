@@ -151,11 +151,9 @@ static bool has_time(const wait_rank *r) {
 static void split_members(const wait_job *job, const wait_item *item, int **in, size_t *in_count,
                           int **out, size_t *out_count) {
     const wait_comm *c = &job->comms[item->comm];
-    *in = calloc((size_t)c->size + 1, sizeof **in);
-    *out = calloc((size_t)c->size + 1, sizeof **out);
+    *in = wait_room((size_t)c->size, sizeof **in);
+    *out = wait_room((size_t)c->size, sizeof **out);
     *in_count = *out_count = 0;
-    if (!*in || !*out)
-        exit(4);
     for (int i = 0; i < c->size; i++)
         if (wait_has_entered(job, c->members[i], item))
             (*in)[(*in_count)++] = c->members[i];
@@ -257,10 +255,8 @@ static void say_deadlock(words *w, const wait_report *r) {
     }
     if (r->stuck <= named)
         return;
-    int *others = calloc((size_t)r->job->ranks, sizeof *others);
+    int *others = wait_room((size_t)r->job->ranks, sizeof *others);
     size_t count = 0;
-    if (!others)
-        exit(4);
     for (int i = 0; i < r->job->ranks; i++) {
         bool is_named = !r->job->rank[i].stuck;
         for (size_t k = 0; k < r->core_count && !is_named; k++)

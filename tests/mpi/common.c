@@ -107,6 +107,20 @@ void test_expect_snapshot(void) {
     }
 }
 
+void test_expect_void(const char *call) {
+    unsigned long long attempts = test_attempts();
+    for (int enough = test.kind == TEST_PLAIN; !enough;) {
+        test_safepoint();
+        test_ask();
+        test_idle();
+        enough = test_attempts() > attempts + 3;
+        MPI_Allreduce(MPI_IN_PLACE, &enough, 1, MPI_INT, MPI_LAND, MPI_COMM_WORLD);
+    }
+    if (test.kind != TEST_PLAIN && !strstr(info().last_reason, call))
+        test_fail(__FILE__, __LINE__, "void because of \"%s\", expected %s", info().last_reason,
+                  call);
+}
+
 /* ---- cases ---- */
 
 static void run_round(const test_case *c) {
@@ -216,9 +230,15 @@ unsigned test_seed(int sender, int number) {
     return (unsigned)(test.round * 101 + sender * 17 + number);
 }
 
+bool test_is_cancelled(const MPI_Status *status) {
+    int flag;
+    MPI_Test_cancelled(status, &flag);
+    return flag;
+}
+
 bool test_status_is(const MPI_Status *status, int source, int tag, int bytes) {
-    int count, cancelled;
+    int count;
     MPI_Get_count(status, MPI_BYTE, &count);
-    MPI_Test_cancelled(status, &cancelled);
-    return status->MPI_SOURCE == source && status->MPI_TAG == tag && count == bytes && !cancelled;
+    return status->MPI_SOURCE == source && status->MPI_TAG == tag && count == bytes &&
+           !test_is_cancelled(status);
 }

@@ -42,6 +42,8 @@ int test_main(int argc, char **argv, const test_case *cases, size_t n);
 
 /* Waits until there is another snapshot. All ranks call it. */
 void test_expect_snapshot(void);
+/* The next attempts, which nothing disturbs, are void because of `call`. All ranks call it. */
+void test_expect_void(const char *call);
 
 /* For programs that do not go in rounds: test_begin, and what test_main has besides. */
 void test_begin(int *argc, char ***argv);
@@ -79,6 +81,7 @@ bool test_is_filled(const void *buffer, size_t bytes, unsigned seed);
 /* A seed for a message of this round. */
 unsigned test_seed(int sender, int number);
 
+bool test_is_cancelled(const MPI_Status *status);
 /* Are these its source, tag and bytes? MPI_ERROR is not looked at. */
 bool test_status_is(const MPI_Status *status, int source, int tag, int bytes);
 

@@ -309,12 +309,6 @@ static void request_freed(int round) {
     MPI_Barrier(MPI_COMM_WORLD); /* `out` may be filled again */
 }
 
-static bool is_cancelled(const MPI_Status *status) {
-    int flag;
-    MPI_Test_cancelled(status, &flag);
-    return flag;
-}
-
 /* Nothing is ever sent to it. */
 static void cancel_unmatched(int source, int tag) {
     MPI_Request request;
@@ -328,14 +322,14 @@ static void cancel_unmatched(int source, int tag) {
     if (test.round % 3 == 0) {
         while (!flag)
             MPI_Request_get_status(request, &flag, &status);
-        CHECK(is_cancelled(&status));
+        CHECK(test_is_cancelled(&status));
     }
     if (test.round % 5 == 0)
         MPI_Waitall(1, &request, &status);
     else
         MPI_Wait(&request, &status);
     CHECK(request == MPI_REQUEST_NULL);
-    CHECK(is_cancelled(&status));
+    CHECK(test_is_cancelled(&status));
 }
 
 /* The second message has been received, so the first, with the same tag, has met the receive. */
@@ -375,7 +369,7 @@ static void cancel_race(int round) {
         test_idle();
     MPI_Cancel(&request);
     MPI_Wait(&request, &status);
-    if (is_cancelled(&status))
+    if (test_is_cancelled(&status))
         MPI_Recv(in[0], BIG, MPI_BYTE, 0, 1, MPI_COMM_WORLD, &status);
     CHECK(test_status_is(&status, 0, 1, bytes));
     CHECK(test_is_filled(in[0], (size_t)bytes, test_seed(0, 0)));

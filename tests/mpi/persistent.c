@@ -132,12 +132,6 @@ static void freed(int round) {
     MPI_Barrier(MPI_COMM_WORLD); /* `out` may be filled again */
 }
 
-static bool is_cancelled(const MPI_Status *status) {
-    int flag;
-    MPI_Test_cancelled(status, &flag);
-    return flag;
-}
-
 /* Nothing is sent to it before it is cancelled; after that it is started again. */
 static void cancelled(int round) {
     MPI_Request receive, send;
@@ -156,7 +150,7 @@ static void cancelled(int round) {
             test_idle();
     else
         MPI_Wait(&receive, &status);
-    CHECK(receive != MPI_REQUEST_NULL && is_cancelled(&status));
+    CHECK(receive != MPI_REQUEST_NULL && test_is_cancelled(&status));
     MPI_Barrier(MPI_COMM_WORLD);
     MPI_Start(&receive);
     test_ask();

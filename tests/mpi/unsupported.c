@@ -62,25 +62,6 @@ static void after(void) {
 
 /* ---- snapshots ---- */
 
-/* The next attempts, which nothing disturbs, are void because of `call`. */
-static void expect_void(const char *call) {
-    wavecut_info info;
-    if (test.kind == TEST_PLAIN)
-        return;
-    unsigned long long attempts = test_attempts();
-    for (int enough = 0; !enough;) {
-        test_safepoint();
-        test_ask();
-        test_idle();
-        enough = test_attempts() > attempts + 3;
-        MPI_Allreduce(MPI_IN_PLACE, &enough, 1, MPI_INT, MPI_LAND, MPI_COMM_WORLD);
-    }
-    wavecut_status_get(&info);
-    if (!strstr(info.last_reason, call))
-        test_fail(__FILE__, __LINE__, "void because of \"%s\", expected %s", info.last_reason,
-                  call);
-}
-
 /* ---- cases ---- */
 
 static void window(void) {
@@ -93,7 +74,7 @@ static void window(void) {
     MPI_Put(&mine, 1, MPI_INT, test.peer, 0, 1, MPI_INT, win);
     AROUND(MPI_Win_fence(0, win));
     CHECK_EQUAL(value, 7 + test.peer);
-    expect_void("MPI_Win_create");
+    test_expect_void("MPI_Win_create");
     AROUND(MPI_Win_free(&win));
 }
 
@@ -106,7 +87,7 @@ static void windows(void) {
     AROUND(MPI_Win_allocate(PAGE, sizeof *mine, MPI_INFO_NULL, MPI_COMM_WORLD, &mine, &win));
     AROUND(MPI_Win_allocate_shared(PAGE, sizeof *shared, MPI_INFO_NULL, MPI_COMM_WORLD, &shared,
                                    &other));
-    expect_void("MPI_Win_allocate_shared");
+    test_expect_void("MPI_Win_allocate_shared");
     AROUND(MPI_Win_free(&other));
     AROUND(MPI_Win_lock_all(0, win));
     MPI_Rput(&value, 1, MPI_INT, test.peer, 0, 1, MPI_INT, win, &rma);
@@ -117,7 +98,7 @@ static void windows(void) {
     MPI_Wait(&rma, MPI_STATUS_IGNORE);
     CHECK_EQUAL(got, 3 + test.peer);
     AROUND(MPI_Win_unlock_all(win));
-    expect_void("MPI_Win_allocate");
+    test_expect_void("MPI_Win_allocate");
     AROUND(MPI_Win_free(&win));
 }
 
@@ -190,7 +171,7 @@ static void file_split(void) {
     AROUND(MPI_Comm_free(&copy));
     test_safepoint();
     AROUND(MPI_File_write_at_all_begin(file, at, &mine, 1, MPI_INT));
-    expect_void("MPI_File_write_at_all_begin");
+    test_expect_void("MPI_File_write_at_all_begin");
     AROUND(MPI_File_write_at_all_end(file, &mine, MPI_STATUS_IGNORE));
     if (test.kind != TEST_PLAIN)
         test_expect_snapshot();
@@ -229,7 +210,7 @@ static void generalized(void) {
     int state = 5, count, flag;
     begin_attempt();
     MPI_Grequest_start(query, release, cancel, &state, &own);
-    expect_void("MPI_Grequest_start");
+    test_expect_void("MPI_Grequest_start");
     MPI_Test(&own, &flag, &status);
     CHECK(!flag && !released);
     MPI_Grequest_complete(own);
@@ -365,7 +346,7 @@ static void spawn(void) {
         MPI_Recv(&got, 1, MPI_INT, 0, 3, children, MPI_STATUS_IGNORE);
         CHECK_EQUAL(got, 17);
     }
-    expect_void("MPI_Comm_spawn");
+    test_expect_void("MPI_Comm_spawn");
     MPI_Comm_disconnect(
         &children); /* Open MPI waits here for the other ranks without looking for messages */
 }
@@ -478,7 +459,7 @@ int main(int argc, char **argv) {
         test_safepoint();
         cases[i].run();
         if (cases[i].after)
-            expect_void(cases[i].after);
+            test_expect_void(cases[i].after);
         else if (test.kind != TEST_PLAIN)
             test_expect_snapshot();
     }
