@@ -74,12 +74,14 @@ static struct {
     uint64_t union_count;
     wc_manifest manifest;
 
-    uint64_t *counts, *totals; /* [2 * manifest.count]: elements, sums of boxes */
-    uint64_t *firsts;          /* [manifest.count] */
+    uint64_t *counts, *totals; /* [3 * manifest.count]: elements, blocks, sums of boxes */
+    uint64_t *firsts;          /* [2 * manifest.count]: of the ranks before, without the sums */
     uint64_t *tiles;           /* [manifest.count][WC_TILE_WORDS] maxima */
     wc_created *created;
     wc_index_row *index;
-    wc_store_file *file; /* rank 0 */
+    uint64_t *part_hashes;    /* of the blocks of this rank's parts, one array's after the other */
+    uint64_t *message_hashes; /* of those of its messages, likewise */
+    wc_store_file *file;      /* rank 0 */
 
     wc_rows rows;
     wc_sizes mine, before, all;
@@ -297,24 +299,26 @@ static void send_union(void) {
 
 /* ---- places ---- */
 
-/* Elements of each array, and for global ones the sum of the boxes, reduced together, and what tiles they are. */
+/* Elements and blocks of each array, and for global ones the sum of the boxes, reduced together, and what tiles they
+ * are. */
 static void count_elements(void) {
     size_t n = S.manifest.count;
-    S.counts = wc_core_alloc((5 + WC_TILE_WORDS) * n * sizeof *S.counts);
-    S.totals = S.counts + 2 * n;
-    S.firsts = S.totals + 2 * n;
-    S.tiles = S.firsts + n;
+    S.counts = wc_core_alloc((8 + WC_TILE_WORDS) * n * sizeof *S.counts);
+    S.totals = S.counts + 3 * n;
+    S.firsts = S.totals + 3 * n;
+    S.tiles = S.firsts + 2 * n;
     /* The union is empty when the ranks could not agree. */
     for (size_t i = 0; i < R.staging.count && n; i++) {
         const wc_region *copy = &R.staging.copies[i];
         size_t k = wc_manifest_find(&S.manifest, copy->name);
         S.counts[k] = copy->count;
-        S.counts[n + k] = copy->box.ndims ? wc_box_sum(&copy->box) : 0;
+        S.counts[n + k] = wc_blocks(wc_region_bytes(copy));
+        S.counts[2 * n + k] = copy->box.ndims ? wc_box_sum(&copy->box) : 0;
         if (copy->count)
             wc_tile_say(&copy->box, S.tiles + k * WC_TILE_WORDS);
     }
-    PMPI_Iexscan(S.counts, S.firsts, (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
-    PMPI_Iallreduce(S.counts, S.totals, 2 * (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    PMPI_Iexscan(S.counts, S.firsts, 2 * (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
+    PMPI_Iallreduce(S.counts, S.totals, 3 * (int)n, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
     PMPI_Iallreduce(MPI_IN_PLACE, S.tiles, WC_TILE_WORDS * (int)n, MPI_UINT64_T, MPI_MAX, L.store,
                     &S.requests[2]);
     S.stage = STAGE_COUNTS;
@@ -329,7 +333,8 @@ static void check_parts(void) {
         wc_box whole = {.ndims = a->ndims};
         memcpy(whole.global, a->shape, sizeof whole.global);
         uint64_t elements = wc_box_whole(&whole);
-        if (!a->ndims || (S.totals[k] == elements && S.totals[n + k] == wc_box_whole_sum(&whole)))
+        if (!a->ndims ||
+            (S.totals[k] == elements && S.totals[2 * n + k] == wc_box_whole_sum(&whole)))
             continue;
         if (S.totals[k] == elements)
             wc_error_set(&error, WC_ERR_ARGUMENT, "the parts of \"%s\" overlap in the global array",
@@ -348,6 +353,7 @@ static void make_file(void) {
     S.created->id = R.next_id;
     for (size_t i = 0; i < n; i++) {
         S.manifest.arrays[i].total = S.totals[i];
+        S.manifest.arrays[i].blocks = S.totals[n + i];
         if (S.manifest.arrays[i].ndims)
             wc_tile_choose(&S.manifest.arrays[i], S.tiles + i * WC_TILE_WORDS);
     }
@@ -367,8 +373,7 @@ static void share_places(void) {
 /* ---- writing ---- */
 
 /* Where a box begins, from `to` on; it is queued. */
-static uint64_t queue_box(const wc_region *copy, const wc_array *a, uint64_t to,
-                          uint64_t *checksum) {
+static uint64_t queue_box(const wc_region *copy, const wc_array *a, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
     uint64_t place, bytes;
     wc_box_walk walk;
@@ -376,15 +381,17 @@ static uint64_t queue_box(const wc_region *copy, const wc_array *a, uint64_t to,
     if (!wc_box_walk_next(&walk, &place, &bytes))
         return to;
     wc_writer_box(R.writer, copy->address, &copy->box, a->chunk, wc_type_bytes(copy->type), to,
-                  checksum, &error);
+                  sums, &error);
     keep_error(&error);
     return to + place;
 }
 
-static void queue(const void *from, uint64_t bytes, uint64_t to, uint64_t *checksum) {
+static const wc_sums NO_SUMS = {NULL, NULL};
+
+static void queue(const void *from, uint64_t bytes, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
     if (bytes)
-        wc_writer_extent(R.writer, from, bytes, to, checksum, &error);
+        wc_writer_extent(R.writer, from, bytes, to, sums, &error);
     keep_error(&error);
 }
 
@@ -395,34 +402,56 @@ static void note_skew(const wc_region *copy, uint64_t place) {
         r->skew = place % 4096;
 }
 
-static void write_array(const wc_region *copy, size_t k) {
+/* The hashes of its blocks go to `hashes`. */
+static void write_array(const wc_region *copy, size_t k, uint64_t *hashes) {
     wc_index_row *row = &S.index[k];
     const wc_array *a = &S.manifest.arrays[k];
     uint64_t place = S.created->places[k].data;
+    wc_sums sums = {hashes, &row->checksum};
     if (copy->box.ndims) {
         *row = wc_index_row_of(&copy->box);
-        place = queue_box(copy, a, place, &row->checksum);
+        place = queue_box(copy, a, place, sums);
     } else {
         *row = (wc_index_row){.first = S.firsts[k], .count = S.counts[k], .present = 1};
         place += row->first * wc_type_bytes(copy->type);
-        queue(copy->address, wc_region_bytes(copy), place, &row->checksum);
+        queue(copy->address, wc_region_bytes(copy), place, sums);
     }
+    row->blocks_first = S.firsts[S.manifest.count + k];
     note_skew(copy, place);
+}
+
+/* Behind the parts, whose hashes they carry. */
+static void write_rows(size_t k, const uint64_t *hashes) {
+    size_t n = S.manifest.count, bytes = wc_index_bytes(S.manifest.arrays[k].ndims);
+    const wc_array_place *place = &S.created->places[k];
+    queue(&S.index[k], bytes, place->index + (uint64_t)R.rank * bytes, NO_SUMS);
+    queue(hashes, S.counts[n + k] * sizeof *hashes,
+          place->blocks + S.firsts[n + k] * sizeof *hashes, NO_SUMS);
 }
 
 static void write_state(void) {
     wc_error error = {WC_OK, ""};
-    S.index = wc_core_alloc(S.manifest.count * sizeof *S.index);
-    for (size_t i = 0; i < S.manifest.count; i++)
-        S.index[i] = (wc_index_row){.first = S.manifest.arrays[i].ndims ? 0 : S.firsts[i]};
+    size_t n = S.manifest.count, blocks = 0;
+    S.index = wc_core_alloc(n * sizeof *S.index);
+    for (size_t k = 0; k < n; k++) {
+        S.index[k] = (wc_index_row){.first = S.manifest.arrays[k].ndims ? 0 : S.firsts[k],
+                                    .blocks_first = S.firsts[n + k]};
+        blocks += S.counts[n + k];
+    }
+    S.part_hashes = wc_core_alloc(blocks * sizeof *S.part_hashes);
     wc_writer_open(R.writer, S.created->path, &error);
     keep_error(&error);
-    for (size_t i = 0; i < R.staging.count; i++)
-        write_array(&R.staging.copies[i], wc_manifest_find(&S.manifest, R.staging.copies[i].name));
-    /* After the extents: these carry their checksums. */
-    for (size_t i = 0; i < S.manifest.count; i++) {
-        size_t bytes = wc_index_bytes(S.manifest.arrays[i].ndims);
-        queue(&S.index[i], bytes, S.created->places[i].index + (uint64_t)R.rank * bytes, NULL);
+    /* The copies are sorted by name, as the union is. */
+    uint64_t *hashes = S.part_hashes;
+    for (size_t i = 0; i < R.staging.count; i++) {
+        const wc_region *copy = &R.staging.copies[i];
+        write_array(copy, wc_manifest_find(&S.manifest, copy->name), hashes);
+        hashes += wc_blocks(wc_region_bytes(copy));
+    }
+    hashes = S.part_hashes;
+    for (size_t k = 0; k < n; k++) {
+        write_rows(k, hashes);
+        hashes += S.counts[n + k];
     }
 }
 
@@ -466,18 +495,24 @@ static void share_channels(void) {
 static void write_messages(void) {
     const wc_channel_place *place = &S.channels.place;
     const wc_channel_sizes *before = &S.before.sizes, *own = &S.rows.sizes;
+    uint64_t blocks = 0;
+    for (uint64_t i = 0; i < own->messages; i++)
+        blocks += wc_blocks(S.rows.messages[i].bytes);
+    uint64_t *hashes = S.message_hashes = wc_core_alloc(blocks * sizeof *hashes);
     for (uint64_t i = 0; i < own->messages; i++) {
         wc_message_row *row = &S.rows.messages[i];
-        queue(L.core.cut.at[i]->data, row->bytes, place->payload + row->offset, &row->checksum);
+        queue(L.core.cut.at[i]->data, row->bytes, place->payload + row->offset,
+              (wc_sums){hashes, &row->checksum});
+        hashes += wc_blocks(row->bytes);
     }
     queue(S.rows.messages, own->messages * sizeof *S.rows.messages,
-          place->messages + before->messages * sizeof *S.rows.messages, NULL);
+          place->messages + before->messages * sizeof *S.rows.messages, NO_SUMS);
     queue(S.rows.counters, own->counters * sizeof *S.rows.counters,
-          place->counters + before->counters * sizeof *S.rows.counters, NULL);
+          place->counters + before->counters * sizeof *S.rows.counters, NO_SUMS);
     queue(S.rows.communicators, own->communicators * sizeof *S.rows.communicators,
-          place->communicators + before->communicators * sizeof *S.rows.communicators, NULL);
+          place->communicators + before->communicators * sizeof *S.rows.communicators, NO_SUMS);
     queue(S.rows.members, own->members * sizeof *S.rows.members,
-          place->members + before->members * sizeof *S.rows.members, NULL);
+          place->members + before->members * sizeof *S.rows.members, NO_SUMS);
 }
 
 static void write_rank_row(void) {
@@ -496,7 +531,7 @@ static void write_rank_row(void) {
                                .stall_s = R.info.stall_s};
     gethostname(S.rank_row.host, sizeof S.rank_row.host - 1);
     queue(&S.rank_row, sizeof S.rank_row,
-          S.created->ranks_place + (uint64_t)R.rank * sizeof S.rank_row, NULL);
+          S.created->ranks_place + (uint64_t)R.rank * sizeof S.rank_row, NO_SUMS);
 }
 
 static void write_rest(void) {
@@ -535,11 +570,14 @@ static void clear(void) {
     free(S.counts);
     free(S.created);
     free(S.index);
+    free(S.part_hashes);
+    free(S.message_hashes);
     S.lengths = S.starts = NULL;
     S.lists = NULL;
     S.counts = S.firsts = S.totals = S.tiles = NULL;
     S.created = NULL;
     S.index = NULL;
+    S.part_hashes = S.message_hashes = NULL;
     S.stage = STAGE_NONE;
 }
 
@@ -615,7 +653,7 @@ static bool advance(void) {
     case STAGE_COUNTS:
         if (is_root())
             memset(S.firsts, 0,
-                   S.manifest.count * sizeof *S.firsts); /* a scan leaves it undefined */
+                   2 * S.manifest.count * sizeof *S.firsts); /* a scan leaves it undefined */
         make_file();
         return true;
     case STAGE_CREATE:

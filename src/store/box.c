@@ -6,15 +6,20 @@
 #include <string.h>
 
 bool wc_box_check(const wc_box *box, uint64_t *count) {
-    uint64_t whole = 1, part = 1;
-    for (uint32_t d = 0; d < box->ndims; d++) {
+    uint64_t whole = 1;
+    for (uint32_t d = 0; d < box->ndims; d++)
         if (box->offset[d] > box->global[d] || box->local[d] > box->global[d] - box->offset[d] ||
             __builtin_mul_overflow(whole, box->global[d], &whole) || whole > INT64_MAX)
             return false;
-        part *= box->local[d]; /* not more than `whole`, or one of them is 0 */
-    }
-    *count = part;
+    *count = wc_box_elements(box); /* not more than `whole`, or one of its sides is 0 */
     return true;
+}
+
+uint64_t wc_box_elements(const wc_box *box) {
+    uint64_t part = 1;
+    for (uint32_t d = 0; d < box->ndims; d++)
+        part *= box->local[d];
+    return part;
 }
 
 uint64_t wc_box_whole(const wc_box *box) {
@@ -51,6 +56,13 @@ void wc_box_walk_begin(wc_box_walk *w, const wc_box *box, const uint64_t *chunk,
         w->slice *= chunk[--w->axes];
 }
 
+void wc_box_walk_seek(wc_box_walk *w, uint64_t from) {
+    uint64_t slices = from / w->slice;
+    w->skip = from % w->slice;
+    for (uint32_t d = w->axes; d-- > 0; slices /= w->box->local[d])
+        w->at[d] = w->box->offset[d] + slices % w->box->local[d];
+}
+
 static uint64_t place_of(const wc_box_walk *w) {
     uint64_t number = 0, inside = 0;
     for (uint32_t d = 0; d < w->box->ndims; d++) {
@@ -75,19 +87,21 @@ static void carry(wc_box_walk *w, uint32_t axis) {
 bool wc_box_walk_next(wc_box_walk *w, uint64_t *place, uint64_t *bytes) {
     if (w->over)
         return false;
-    *place = place_of(w);
+    *place = place_of(w) + w->skip;
     *bytes = w->slice;
-    if (!w->axes) {
+    if (w->axes) {
+        uint32_t axis = w->axes - 1;
+        uint64_t left = w->box->offset[axis] + w->box->local[axis] - w->at[axis];
+        uint64_t in_chunk = w->chunk[axis] - w->at[axis] % w->chunk[axis];
+        uint64_t n = left < in_chunk ? left : in_chunk;
+        *bytes *= n;
+        w->at[axis] += n;
+        carry(w, axis);
+    } else {
         w->over = true;
-        return true;
     }
-    uint32_t axis = w->axes - 1;
-    uint64_t left = w->box->offset[axis] + w->box->local[axis] - w->at[axis];
-    uint64_t in_chunk = w->chunk[axis] - w->at[axis] % w->chunk[axis];
-    uint64_t n = left < in_chunk ? left : in_chunk;
-    *bytes *= n;
-    w->at[axis] += n;
-    carry(w, axis);
+    *bytes -= w->skip;
+    w->skip = 0;
     return true;
 }
 
@@ -102,10 +116,8 @@ wc_box wc_index_box(const wc_array *array, const wc_index_row *row) {
 }
 
 wc_index_row wc_index_row_of(const wc_box *box) {
-    wc_index_row row = {.present = 1};
-    row.count = 1;
+    wc_index_row row = {.present = 1, .count = wc_box_elements(box)};
     for (uint32_t d = 0; d < box->ndims; d++) {
-        row.count *= box->local[d];
         row.box[d] = box->offset[d];
         row.box[box->ndims + d] = box->local[d];
     }

@@ -29,19 +29,24 @@ typedef struct wc_box_walk {
         axes; /* along which pieces follow each other: behind them the box has all of its chunk */
     uint64_t slice; /* bytes of all elements behind these axes */
     uint64_t at[WC_BOX_DIMS];
+    uint64_t skip; /* bytes of the next piece that are left out */
     bool over;
 } wc_box_walk;
 
 /* *count: elements of the box. False: it isn't inside the global array, or that is larger than 2^63. */
 bool wc_box_check(const wc_box *box, uint64_t *count);
 
+uint64_t wc_box_elements(const wc_box *box);
 uint64_t wc_box_whole(const wc_box *box); /* elements of the global array */
 
 uint64_t
 wc_box_first(const wc_box *box); /* elements of the global array before its first one; it has one */
 
-/* Both are kept: `box`, and `chunk`, the shape of the chunks. `each`: bytes of an element, a power of 2. */
+/* Both are kept: `box`, and `chunk`, the shape of the chunks. `each`: bytes of an element. */
 void wc_box_walk_begin(wc_box_walk *walk, const wc_box *box, const uint64_t *chunk, uint64_t each);
+
+/* Goes to the byte `from` of the box, in its own order; it has more. */
+void wc_box_walk_seek(wc_box_walk *walk, uint64_t from);
 
 /* The next piece: bytes from the first chunk's beginning on. False: there is none. */
 bool wc_box_walk_next(wc_box_walk *walk, uint64_t *place, uint64_t *bytes);

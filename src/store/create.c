@@ -233,8 +233,13 @@ static wc_status add_array(wc_store_file *f, const wc_array *array, uint32_t ran
     if (status != WC_OK)
         return status;
     snprintf(path, sizeof path, "/index/%s", array->name);
-    return add_rows(f, path, wc_index_type(array->ndims), wc_index_bytes(array->ndims), ranks,
-                    WC_EXTENT_ROWS, &place->index, error);
+    status = add_rows(f, path, wc_index_type(array->ndims), wc_index_bytes(array->ndims), ranks,
+                      WC_EXTENT_ROWS, &place->index, error);
+    if (status != WC_OK)
+        return status;
+    snprintf(path, sizeof path, "/blocks/%s", array->name);
+    return add_rows(f, path, wc_table_type(WC_TABLE_BLOCKS), sizeof(uint64_t), array->blocks,
+                    WC_EXTENT_ROWS, &place->blocks, error);
 }
 
 /* Also there when nothing is in it. */
@@ -372,6 +377,8 @@ static wc_status fill(wc_store_file *f, const wc_snapshot_head *head, const wc_a
         status = add_group(f, "/state", error);
     if (status == WC_OK)
         status = add_group(f, "/index", error);
+    if (status == WC_OK)
+        status = add_group(f, "/blocks", error);
     if (status == WC_OK)
         status = add_table(f, WC_TABLE_RANKS, head->ranks, ranks_place, error);
     for (size_t i = 0; i < narrays && status == WC_OK; i++)

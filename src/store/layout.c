@@ -25,8 +25,9 @@ typedef struct wc_field {
     { NULL, 0, 0, FIELD_U32 }
 
 static const wc_field index_fields[] = {
-    FIELD(wc_index_row, first, U64), FIELD(wc_index_row, count, U64),
-    FIELD(wc_index_row, checksum, U64), FIELD(wc_index_row, present, U64), END};
+    FIELD(wc_index_row, first, U64),        FIELD(wc_index_row, count, U64),
+    FIELD(wc_index_row, checksum, U64),     FIELD(wc_index_row, present, U64),
+    FIELD(wc_index_row, blocks_first, U64), END};
 
 static const wc_field rank_fields[] = {
     FIELD(wc_rank_row, rank, U32),        FIELD(wc_rank_row, pid, U32),
@@ -69,7 +70,7 @@ static const wc_field request_fields[] = {
     FIELD(wc_request_row, array, TEXT), END};
 
 /* Rows are written as they are: no padding, no other size than FORMAT.md says. */
-_Static_assert(offsetof(wc_index_row, box) == 32, "row of /index");
+_Static_assert(offsetof(wc_index_row, box) == 40, "row of /index");
 _Static_assert(sizeof(wc_rank_row) == 136, "row of /ranks");
 _Static_assert(sizeof(wc_counter_row) == 40, "row of /channels/counters");
 _Static_assert(sizeof(wc_message_row) == 56, "row of /channels/messages");
@@ -82,6 +83,7 @@ static const struct {
     const wc_field *fields; /* NULL: one number */
 } tables[WC_TABLES] = {
     [WC_TABLE_INDEX] = {"/index", offsetof(wc_index_row, box), index_fields},
+    [WC_TABLE_BLOCKS] = {"/blocks", sizeof(uint64_t), NULL},
     [WC_TABLE_RANKS] = {"/ranks", sizeof(wc_rank_row), rank_fields},
     [WC_TABLE_COUNTERS] = {"/channels/counters", sizeof(wc_counter_row), counter_fields},
     [WC_TABLE_MESSAGES] = {"/channels/messages", sizeof(wc_message_row), message_fields},
@@ -155,6 +157,8 @@ hid_t wc_index_type(uint32_t ndims) {
 hid_t wc_table_type(wc_table table) {
     if (tables[table].fields)
         return row_type(tables[table].fields, tables[table].row_bytes);
+    if (table == WC_TABLE_BLOCKS)
+        return H5Tcopy(H5T_STD_U64LE);
     return H5Tcopy(table == WC_TABLE_PAYLOAD ? H5T_STD_U8LE : H5T_STD_U32LE);
 }
 

@@ -9,11 +9,10 @@
 
 #include <hdf5.h>
 
-#define WC_FORMAT_VERSION 1
-
 /* The tables that the ranks write. */
 typedef enum wc_table {
-    WC_TABLE_INDEX, /* one for each array: below /index */
+    WC_TABLE_INDEX,  /* one for each array: below /index */
+    WC_TABLE_BLOCKS, /* likewise, below /blocks */
     WC_TABLE_RANKS,
     WC_TABLE_COUNTERS,
     WC_TABLE_MESSAGES,

@@ -308,7 +308,8 @@ static bool sort_arrays(wc_reader *r) {
     wc_array *arrays = calloc(r->count + 1, sizeof *arrays);
     wc_place *data = calloc(r->count + 1, sizeof *data);
     r->index = calloc(r->count + 1, sizeof *r->index);
-    bool good = order && arrays && data && r->index;
+    r->blocks = calloc(r->count + 1, sizeof *r->blocks);
+    bool good = order && arrays && data && r->index && r->blocks;
     if (good) {
         for (size_t i = 0; i < r->count; i++)
             order[i] = &r->arrays[i];
@@ -329,6 +330,23 @@ static bool sort_arrays(wc_reader *r) {
     return good;
 }
 
+static wc_status scan_array_tables(wc_reader *r, hid_t file, size_t i, wc_error *error) {
+    wc_array *array = &r->arrays[i];
+    char path[WC_STORE_NAME_BYTES + 16];
+    snprintf(path, sizeof path, "/index/%s", array->name);
+    wc_status status = scan_rows(r, file, path, wc_index_type(array->ndims),
+                                 wc_index_bytes(array->ndims), WC_EXTENT_ROWS, &r->index[i], error);
+    if (status == WC_OK && r->index[i].count != r->head.ranks)
+        status = wc_reader_damaged(r, error, "%s has not one row for each rank", path);
+    if (status != WC_OK)
+        return status;
+    snprintf(path, sizeof path, "/blocks/%s", array->name);
+    status = scan_rows(r, file, path, wc_table_type(WC_TABLE_BLOCKS), sizeof(uint64_t),
+                       WC_EXTENT_ROWS, &r->blocks[i], error);
+    array->blocks = r->blocks[i].count;
+    return status;
+}
+
 static wc_status scan_arrays(wc_reader *r, hid_t file, wc_error *error) {
     wc_error found = {WC_OK, ""};
     wc_walk walk = {.reader = r, .prefix = "", .error = &found};
@@ -343,24 +361,16 @@ static wc_status scan_arrays(wc_reader *r, hid_t file, wc_error *error) {
         return wc_reader_damaged(r, error, "/state can't be read");
     if (!sort_arrays(r))
         return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
-    for (size_t i = 0; i < r->count; i++) {
-        char path[WC_STORE_NAME_BYTES + 16];
-        snprintf(path, sizeof path, "/index/%s", r->arrays[i].name);
-        uint32_t ndims = r->arrays[i].ndims;
-        wc_status status = scan_rows(r, file, path, wc_index_type(ndims), wc_index_bytes(ndims),
-                                     WC_EXTENT_ROWS, &r->index[i], error);
-        if (status != WC_OK)
-            return status;
-        if (r->index[i].count != r->head.ranks)
-            return wc_reader_damaged(r, error, "%s has not one row for each rank", path);
-    }
-    return WC_OK;
+    wc_status status = WC_OK;
+    for (size_t i = 0; i < r->count && status == WC_OK; i++)
+        status = scan_array_tables(r, file, i, error);
+    return status;
 }
 
 static wc_status scan_file(wc_reader *r, hid_t file, wc_error *error) {
     wc_status status = scan_head(r, file, error);
     for (int t = 0; t < WC_TABLES && status == WC_OK; t++)
-        if (t != WC_TABLE_INDEX)
+        if (t != WC_TABLE_INDEX && t != WC_TABLE_BLOCKS)
             status = scan_table(r, file, (wc_table)t, error);
     if (status == WC_OK && r->tables[WC_TABLE_RANKS].count != r->head.ranks)
         status = wc_reader_damaged(r, error, "/ranks has not one row for each rank");

@@ -2,6 +2,7 @@
 #include "reader.h"
 
 #include "hash.h"
+#include "part.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { PIECE = 1 << 20 };
 
 wc_status wc_reader_damaged(const wc_reader *r, wc_error *error, const char *format, ...) {
     char what[400];
@@ -70,6 +69,7 @@ void wc_reader_close(wc_reader *r) {
     free(r->arrays);
     free(r->data);
     free(r->index);
+    free(r->blocks);
     free(r->path);
     free(r);
 }
@@ -159,10 +159,13 @@ wc_status wc_reader_communicators(wc_reader *r, wc_comm_row **rows, size_t *coun
 
 /* ---- index ---- */
 
-/* Is it a part of the array at all? */
+/* Is it a part of the array at all? Its hashes must be there, too: no element is so large that their number overflows. */
 static bool is_inside(const wc_array *array, const wc_index_row *row) {
     uint64_t total = array->total, count;
-    if (row->present > 1 || (!row->present && row->count))
+    if (row->present > 1 || (!row->present && row->count) || row->count > total)
+        return false;
+    uint64_t blocks = wc_blocks(row->count * wc_type_bytes(array->type));
+    if (blocks > array->blocks || (blocks && row->blocks_first > array->blocks - blocks))
         return false;
     if (!array->ndims)
         return row->count <= total && (!row->count || row->first <= total - row->count);
@@ -217,85 +220,84 @@ wc_status wc_reader_index_rows(wc_reader *r, size_t array, wc_index_row **rows, 
 
 /* ---- bytes ---- */
 
-/* What reads a rank's bytes: hashes them, and puts them into `to`, or through a buffer (`to` NULL). */
-typedef struct wc_intake {
-    wc_reader *reader;
-    char *to, *buffer;
-    XXH3_state_t state;
-} wc_intake;
+/* So many blocks at a time are compared with their hashes: the memory for hashes has a bound. */
+enum { WINDOW = 16384 };
 
-static wc_status begin_intake(wc_intake *in, wc_reader *r, void *to, wc_error *error) {
-    *in = (wc_intake){.reader = r, .to = to, .buffer = to ? NULL : malloc(PIECE)};
-    XXH3_64bits_reset(&in->state);
-    return to || in->buffer
-               ? WC_OK
-               : wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+/* What is read and checked. */
+typedef struct wc_reading {
+    wc_part part;
+    uint64_t hashes;   /* where those of its blocks begin in the file; 0: they are nowhere */
+    uint64_t checksum; /* of them */
+    const char *table; /* that has the hashes */
+    char what[400];
+} wc_reading;
+
+static wc_status compare_blocks(const wc_reader *r, const wc_reading *reading, uint64_t first,
+                                uint64_t blocks, const uint64_t *expected, const uint64_t *found,
+                                wc_error *error) {
+    uint64_t i = 0, bytes = reading->part.bytes;
+    while (i < blocks && expected[i] == found[i])
+        i++;
+    if (i == blocks)
+        return WC_OK;
+    uint64_t from = (first + i) * WC_BLOCK_BYTES;
+    return wc_reader_damaged(r, error, "%s is not what was written: bytes %llu to %llu of its %llu",
+                             reading->what, (unsigned long long)from,
+                             (unsigned long long)(from + wc_block_bytes(bytes, first + i) - 1),
+                             (unsigned long long)bytes);
 }
 
-static wc_status take_in(wc_intake *in, uint64_t from, uint64_t bytes, wc_error *error) {
+/* `hashes`: room for those of two windows. */
+static wc_status read_windows(wc_reader *r, const wc_reading *reading, char *to, uint64_t *hashes,
+                              wc_error *error) {
+    uint64_t blocks = wc_blocks(reading->part.bytes), *expected = hashes + WINDOW;
     wc_status status = WC_OK;
-    while (bytes && status == WC_OK) {
-        size_t n = bytes < PIECE ? (size_t)bytes : PIECE;
-        char *piece = in->to ? in->to : in->buffer;
-        status = wc_read_all(in->reader->fd, in->reader->path, piece, n, from, error);
-        if (status == WC_OK)
-            XXH3_64bits_update(&in->state, piece, n);
-        in->to = in->to ? in->to + n : NULL;
-        from += n;
-        bytes -= n;
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (uint64_t first = 0; first < blocks && status == WC_OK; first += WINDOW) {
+        uint64_t n = blocks - first < WINDOW ? blocks - first : WINDOW;
+        status = wc_part_read(r->fd, r->path, &reading->part, first, n,
+                              to ? to + first * WC_BLOCK_BYTES : NULL, hashes, error);
+        if (status == WC_OK && reading->hashes)
+            status = wc_trailer_rows(&r->trailer, r->fd, r->path, reading->table,
+                                     reading->hashes + first * sizeof *hashes, n * sizeof *hashes,
+                                     expected, error);
+        if (status == WC_OK && reading->hashes)
+            status = compare_blocks(r, reading, first, n, expected, hashes, error);
+        XXH3_64bits_update(&state, hashes, n * sizeof *hashes);
     }
+    if (status == WC_OK && blocks && XXH3_64bits_digest(&state) != reading->checksum)
+        return wc_reader_damaged(r, error, "%s is not what was written", reading->what);
     return status;
 }
 
-static uint64_t end_intake(wc_intake *in) {
-    free(in->buffer);
-    return XXH3_64bits_digest(&in->state);
-}
-
-static wc_status read_hashed(wc_reader *r, uint64_t from, uint64_t bytes, void *to, uint64_t *hash,
-                             wc_error *error) {
-    wc_intake in;
-    wc_status status = begin_intake(&in, r, to, error);
-    if (status == WC_OK)
-        status = take_in(&in, from, bytes, error);
-    *hash = end_intake(&in);
-    return status;
-}
-
-/* The elements of a box in its own order. */
-static wc_status read_box(wc_reader *r, size_t array, const wc_box *box, void *to, uint64_t *hash,
-                          wc_error *error) {
-    uint64_t place, bytes;
-    wc_box_walk walk;
-    wc_intake in;
-    wc_status status = begin_intake(&in, r, to, error);
-    wc_box_walk_begin(&walk, box, r->arrays[array].chunk, wc_type_bytes(r->arrays[array].type));
-    while (status == WC_OK && wc_box_walk_next(&walk, &place, &bytes))
-        status = take_in(&in, r->data[array].offset + place, bytes, error);
-    *hash = end_intake(&in);
+static wc_status read_checked(wc_reader *r, const wc_reading *reading, void *to, wc_error *error) {
+    uint64_t blocks = wc_blocks(reading->part.bytes);
+    uint64_t *hashes = calloc(WINDOW + (blocks < WINDOW ? blocks : WINDOW), sizeof *hashes);
+    if (!hashes)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+    wc_status status = read_windows(r, reading, to, hashes, error);
+    free(hashes);
     return status;
 }
 
 wc_status wc_reader_elements(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
                              void *to, wc_error *error) {
     const wc_array *a = &r->arrays[array];
-    uint64_t hash, each = wc_type_bytes(a->type);
+    uint64_t each = wc_type_bytes(a->type), offset = r->data[array].offset;
+    char table[WC_STORE_NAME_BYTES + 16];
     wc_status status = check_index(r, array, rank, row, error);
     if (status != WC_OK || !row->count)
         return status;
     wc_box box = wc_index_box(a, row);
-    if (a->ndims)
-        status = read_box(r, array, &box, to, &hash, error);
-    else
-        status = read_hashed(r, r->data[array].offset + row->first * each, row->count * each, to,
-                             &hash, error);
-    if (status == WC_OK && hash != row->checksum)
-        return wc_reader_damaged(r, error,
-                                 "/state/%s of rank %u (%llu elements from element %llu on) is not "
-                                 "what was written",
-                                 a->name, rank, (unsigned long long)row->count,
-                                 (unsigned long long)row->first);
-    return status;
+    wc_reading reading = {.part = a->ndims ? wc_part_of_box(&box, a->chunk, each, offset)
+                                           : wc_part_of_line(row->first, row->count, each, offset),
+                          .hashes = r->blocks[array].offset + row->blocks_first * sizeof(uint64_t),
+                          .checksum = row->checksum,
+                          .table = table};
+    snprintf(table, sizeof table, "/blocks/%s", a->name);
+    snprintf(reading.what, sizeof reading.what, "/state/%s of rank %u", a->name, rank);
+    return read_checked(r, &reading, to, error);
 }
 
 wc_status wc_reader_extent(wc_reader *r, size_t array, uint32_t rank, void *to, wc_error *error) {
@@ -307,17 +309,19 @@ wc_status wc_reader_extent(wc_reader *r, size_t array, uint32_t rank, void *to, 
 wc_status wc_reader_part(wc_reader *r, size_t array, const wc_box *part, void *to,
                          wc_error *error) {
     const wc_array *a = &r->arrays[array];
-    uint64_t count, hash;
+    uint64_t count;
     if (!a->ndims || part->ndims != a->ndims || !wc_box_check(part, &count) ||
         memcmp(part->global, a->shape, a->ndims * sizeof *a->shape) != 0)
         return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\" has another shape in %.250s", a->name,
                             r->path);
-    return count ? read_box(r, array, part, to, &hash, error) : WC_OK;
+    if (!count)
+        return WC_OK;
+    wc_part its = wc_part_of_box(part, a->chunk, wc_type_bytes(a->type), r->data[array].offset);
+    return wc_part_read(r->fd, r->path, &its, 0, wc_blocks(its.bytes), to, NULL, error);
 }
 
 wc_status wc_reader_payload(wc_reader *r, const wc_message_row *row, void *to, wc_error *error) {
     const wc_place *payload = &r->tables[WC_TABLE_PAYLOAD];
-    uint64_t hash;
     if (row->bytes > payload->count || row->offset > payload->count - row->bytes)
         return wc_reader_damaged(r, error,
                                  "a message from rank %u to rank %u lies outside "
@@ -325,12 +329,11 @@ wc_status wc_reader_payload(wc_reader *r, const wc_message_row *row, void *to, w
                                  row->source, row->destination);
     if (!row->bytes)
         return WC_OK;
-    wc_status status = read_hashed(r, payload->offset + row->offset, row->bytes, to, &hash, error);
-    if (status == WC_OK && hash != row->checksum)
-        return wc_reader_damaged(r, error,
-                                 "message %llu from rank %u to rank %u (tag %d, %llu bytes) is not "
-                                 "what was written",
-                                 (unsigned long long)row->sequence, row->source, row->destination,
-                                 row->tag, (unsigned long long)row->bytes);
-    return status;
+    wc_reading reading = {.part = wc_part_of_line(row->offset, row->bytes, 1, payload->offset),
+                          .checksum = row->checksum};
+    snprintf(reading.what, sizeof reading.what,
+             "message %llu from rank %u to rank %u (tag %d, %llu bytes)",
+             (unsigned long long)row->sequence, row->source, row->destination, row->tag,
+             (unsigned long long)row->bytes);
+    return read_checked(r, &reading, to, error);
 }

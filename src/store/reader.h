@@ -18,9 +18,9 @@ struct wc_reader {
     wc_snapshot_head head;
     char *mpi_library, *program, *version; /* the head's */
     wc_array *arrays;                      /* by name */
-    wc_place *data, *index;                /* [count] */
+    wc_place *data, *index, *blocks;       /* [count] */
     size_t count, room;
-    wc_place tables[WC_TABLES]; /* WC_TABLE_INDEX is not among them */
+    wc_place tables[WC_TABLES]; /* those of arrays are not among them */
 };
 
 /* Fills everything but fd, path and trailer. Errors: DAMAGED, UNSUPPORTED, MEMORY. */

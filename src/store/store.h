@@ -13,6 +13,7 @@
 #ifndef WC_STORE_STORE_H
 #define WC_STORE_STORE_H
 
+#include "block.h"
 #include "box.h"
 #include "type.h"
 #include "error.h"
@@ -30,8 +31,9 @@
 typedef struct wc_array {
     char name[WC_STORE_NAME_BYTES];
     wc_type type;
-    uint32_t ndims; /* 0: local (ranks' elements one after the other); else a global array */
-    uint64_t total; /* elements of all ranks together */
+    uint32_t ndims;  /* 0: local (ranks' elements one after the other); else a global array */
+    uint64_t total;  /* elements of all ranks together */
+    uint64_t blocks; /* of all ranks' parts together: wc_blocks of each */
     /* When ndims > 0: the global shape, and that of the chunks in which it is stored: the same if it is contiguous. Chunks
      * have a page at least, and not more than 2^32 - 1 bytes. */
     uint64_t shape[WC_STORE_MAX_DIMS], chunk[WC_STORE_MAX_DIMS];
@@ -56,16 +58,18 @@ static inline uint64_t wc_array_chunks(const wc_array *array) {
 typedef struct wc_array_place {
     uint64_t
         data; /* file offset of element 0 of /state/<name>, or of its first chunk; 0 when total is 0 */
-    uint64_t index; /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per
+    uint64_t index;  /* file offset of rank 0's row of /index/<name> (rows of wc_index_row, one per
                        rank) */
+    uint64_t blocks; /* file offset of the first hash of /blocks/<name>; 0 when there are none */
 } wc_array_place;
 
 /* One row of /index/<name>. Its first wc_index_bytes are written as they are: little-endian, no padding. */
 typedef struct wc_index_row {
     uint64_t first;    /* elements before this rank's first one in /state/<name> */
     uint64_t count;    /* elements of this rank */
-    uint64_t checksum; /* XXH3-64 of this rank's bytes */
+    uint64_t checksum; /* of this rank's bytes, its part, in their order in memory: see block.h */
     uint64_t present; /* 1 if this rank protects the name, else 0 (a rank may protect 0 elements) */
+    uint64_t blocks_first; /* blocks of the ranks before: where its hashes are in /blocks/<name> */
     uint64_t box[2 * WC_STORE_MAX_DIMS]; /* of a global array: offset[ndims], then shape[ndims] */
 } wc_index_row;
 
@@ -116,7 +120,7 @@ typedef struct wc_message_row {
     uint64_t sequence; /* position in its channel's state, from 0 */
     uint64_t bytes;
     uint64_t offset;   /* into /channels/payload */
-    uint64_t checksum; /* XXH3-64 of its bytes */
+    uint64_t checksum; /* of its bytes */
 } wc_message_row;
 
 /* One row of /communicators: a group of one. An intercommunicator has two rows with the same uid. No padding.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "trailer.h"
 
+#include "block.h"
 #include "hash.h"
 
 #include <errno.h>
@@ -13,8 +14,6 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file format is little-endian");
 
 static const char MAGIC[8] = {'W', 'A', 'V', 'E', 'C', 'U', 'T', '\x1a'};
-
-enum { VERSION = 1 };
 
 typedef struct wc_trailer_head {
     char magic[8];
@@ -76,14 +75,7 @@ wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t
 }
 
 static uint64_t blocks_of(const wc_extent *extent) {
-    if (extent->kind != WC_EXTENT_ROWS)
-        return 0;
-    return extent->size / WC_TRAILER_BLOCK + (extent->size % WC_TRAILER_BLOCK != 0);
-}
-
-static size_t block_bytes(const wc_extent *extent, uint64_t block) {
-    uint64_t left = extent->size - block * WC_TRAILER_BLOCK;
-    return left < WC_TRAILER_BLOCK ? (size_t)left : WC_TRAILER_BLOCK;
+    return extent->kind == WC_EXTENT_ROWS ? wc_blocks(extent->size) : 0;
 }
 
 /* ---- hashing ---- */
@@ -91,7 +83,7 @@ static size_t block_bytes(const wc_extent *extent, uint64_t block) {
 static wc_status hash_range(XXH3_state_t *hash, int fd, const char *path, uint64_t from,
                             uint64_t to, char *buffer, wc_error *error) {
     while (from < to) {
-        size_t n = to - from < WC_TRAILER_BLOCK ? (size_t)(to - from) : WC_TRAILER_BLOCK;
+        size_t n = to - from < WC_BLOCK_BYTES ? (size_t)(to - from) : WC_BLOCK_BYTES;
         wc_status status = wc_read_all(fd, path, buffer, n, from, error);
         if (status != WC_OK)
             return status;
@@ -125,9 +117,9 @@ static wc_status hash_rows(int fd, const char *path, const wc_extents *extents, 
     for (size_t i = 0; i < extents->count; i++) {
         const wc_extent *extent = &extents->at[i];
         for (uint64_t block = 0; block < blocks_of(extent); block++) {
-            size_t n = block_bytes(extent, block);
+            size_t n = wc_block_bytes(extent->size, block);
             wc_status status =
-                wc_read_all(fd, path, buffer, n, extent->offset + block * WC_TRAILER_BLOCK, error);
+                wc_read_all(fd, path, buffer, n, extent->offset + block * WC_BLOCK_BYTES, error);
             if (status != WC_OK)
                 return status;
             *hashes++ = XXH3_64bits(buffer, n);
@@ -162,7 +154,7 @@ static wc_status build_and_write(int fd, const char *path, uint64_t end, const w
                                  char *trailer, size_t bytes, uint64_t hash_count, char *buffer,
                                  wc_error *error) {
     wc_trailer_head head = {
-        .version = VERSION, .end = end, .extents = extents->count, .hashes = hash_count};
+        .version = WC_FORMAT_VERSION, .end = end, .extents = extents->count, .hashes = hash_count};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
     size_t list = extents->count * sizeof *extents->at;
     uint64_t *hashes = (uint64_t *)(void *)(trailer + sizeof head + list);
@@ -190,7 +182,7 @@ wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_er
         hash_count += blocks_of(&extents->at[i]);
     size_t bytes =
         LEAST_BYTES + extents->count * sizeof *extents->at + (size_t)hash_count * sizeof(uint64_t);
-    char *trailer = calloc(1, bytes), *buffer = malloc(WC_TRAILER_BLOCK);
+    char *trailer = calloc(1, bytes), *buffer = malloc(WC_BLOCK_BYTES);
     wc_status status = trailer && buffer
                            ? build_and_write(fd, path, (uint64_t)s.st_size, extents, trailer, bytes,
                                              hash_count, buffer, error)
@@ -290,10 +282,10 @@ static wc_status parse(const char *path, const char *bytes, size_t size, uint64_
                        wc_trailer *trailer, wc_error *error) {
     wc_trailer_head head;
     memcpy(&head, bytes, sizeof head);
-    if (head.version != VERSION)
+    if (head.version != WC_FORMAT_VERSION)
         return wc_error_set(error, WC_ERR_UNSUPPORTED,
                             "%.300s has format %llu, and this version of Wavecut reads %d", path,
-                            (unsigned long long)head.version, VERSION);
+                            (unsigned long long)head.version, WC_FORMAT_VERSION);
     size_t words = (size - LEAST_BYTES) / sizeof(uint64_t);
     size_t each = sizeof(wc_extent) / sizeof(uint64_t);
     if (head.end != file_size - size || head.extents > words / each ||
@@ -307,7 +299,7 @@ static wc_status parse(const char *path, const char *bytes, size_t size, uint64_
 static wc_status check_metadata(int fd, const char *path, const wc_trailer *trailer,
                                 wc_error *error) {
     uint64_t hash;
-    char *buffer = malloc(WC_TRAILER_BLOCK);
+    char *buffer = malloc(WC_BLOCK_BYTES);
     if (!buffer)
         return wc_error_set(error, WC_ERR_MEMORY, "no memory to check %.300s", path);
     wc_status status =
@@ -377,21 +369,26 @@ bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent, uint64_t count,
     return has;
 }
 
-static wc_status copy_block(const wc_trailer *trailer, size_t i, uint64_t block, int fd,
-                            const char *path, const char *what, char *buffer, wc_error *error) {
-    const wc_extent *extent = &trailer->extents.at[i];
-    uint64_t at = extent->offset + block * WC_TRAILER_BLOCK;
-    size_t n = block_bytes(extent, block);
-    wc_status status = wc_read_all(fd, path, buffer, n, at, error);
-    if (status == WC_OK &&
-        XXH3_64bits(buffer, n) != trailer->hashes[trailer->first_hash[i] + block])
+/* Into trailer->block, where it stays: rows are asked for one after the other. */
+static wc_status load_block(wc_trailer *trailer, uint64_t hash, int fd, const char *path,
+                            const char *what, uint64_t at, size_t n, wc_error *error) {
+    if (!trailer->block && !(trailer->block = malloc(WC_BLOCK_BYTES)))
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
+    if (trailer->block_at == at && at)
+        return WC_OK;
+    trailer->block_at = 0;
+    wc_status status = wc_read_all(fd, path, trailer->block, n, at, error);
+    if (status != WC_OK)
+        return status;
+    if (XXH3_64bits(trailer->block, n) != hash)
         return wc_error_set(error, WC_ERR_DAMAGED,
                             "%.300s is damaged: %.100s, %zu bytes at %llu, is not what was written",
                             path, what, n, (unsigned long long)at);
-    return status;
+    trailer->block_at = at;
+    return WC_OK;
 }
 
-wc_status wc_trailer_rows(const wc_trailer *trailer, int fd, const char *path, const char *what,
+wc_status wc_trailer_rows(wc_trailer *trailer, int fd, const char *path, const char *what,
                           uint64_t offset, size_t bytes, void *to, wc_error *error) {
     if (!bytes)
         return WC_OK;
@@ -400,24 +397,22 @@ wc_status wc_trailer_rows(const wc_trailer *trailer, int fd, const char *path, c
     if (i == trailer->extents.count || extent->kind != WC_EXTENT_ROWS ||
         offset - extent->offset > extent->size || bytes > extent->size - (offset - extent->offset))
         return damaged(path, "a table is not where it should be", error);
-    char *buffer = malloc(WC_TRAILER_BLOCK);
-    if (!buffer)
-        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
     uint64_t from = offset - extent->offset;
     char *out = to;
     wc_status status = WC_OK;
     while (bytes && status == WC_OK) {
-        uint64_t block = from / WC_TRAILER_BLOCK;
-        size_t skip = (size_t)(from % WC_TRAILER_BLOCK), n = block_bytes(extent, block) - skip;
+        uint64_t block = from / WC_BLOCK_BYTES;
+        size_t skip = (size_t)(from % WC_BLOCK_BYTES), all = wc_block_bytes(extent->size, block),
+               n = all - skip;
         n = n < bytes ? n : bytes;
-        status = copy_block(trailer, i, block, fd, path, what, buffer, error);
+        status = load_block(trailer, trailer->hashes[trailer->first_hash[i] + block], fd, path,
+                            what, extent->offset + block * WC_BLOCK_BYTES, all, error);
         if (status == WC_OK)
-            memcpy(out, buffer + skip, n);
+            memcpy(out, trailer->block + skip, n);
         out += n;
         from += n;
         bytes -= n;
     }
-    free(buffer);
     return status;
 }
 
@@ -425,5 +420,6 @@ void wc_trailer_free(wc_trailer *trailer) {
     free(trailer->extents.at);
     free(trailer->first_hash);
     free(trailer->hashes);
+    free(trailer->block);
     *trailer = (wc_trailer){0};
 }

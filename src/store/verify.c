@@ -52,9 +52,10 @@ static void count_bytes(wc_verification *v, uint64_t bytes) {
 
 /* ---- state ---- */
 
-/* Local arrays follow each other, parts of a global one fill it; `next`: elements of the ranks before, `sum`: of the
- * boxes of all. */
-static void verify_parts(wc_verification *v, const wc_array *array, uint64_t next, uint64_t sum) {
+/* Local arrays follow each other, parts of a global one fill it; `next`: elements of the ranks before, `blocks`: theirs,
+ * `sum`: of the boxes of all. */
+static void verify_parts(wc_verification *v, const wc_array *array, uint64_t next, uint64_t blocks,
+                         uint64_t sum) {
     wc_box whole = {.ndims = array->ndims};
     memcpy(whole.global, array->shape, sizeof whole.global);
     if (next != array->total)
@@ -63,6 +64,9 @@ static void verify_parts(wc_verification *v, const wc_array *array, uint64_t nex
     else if (array->ndims && sum != wc_box_whole_sum(&whole))
         note_failure(v, "/index/%s: the ranks' parts don't fill the array, some overlap",
                      array->name);
+    else if (blocks != array->blocks)
+        note_failure(v, "/blocks/%s: the ranks have %" PRIu64 " blocks, and %" PRIu64 " are there",
+                     array->name, blocks, array->blocks);
 }
 
 static void verify_array(wc_verification *v, size_t i) {
@@ -70,7 +74,7 @@ static void verify_array(wc_verification *v, size_t i) {
     const wc_array *array = &r->arrays[i];
     wc_index_row *rows;
     wc_error what;
-    uint64_t next = 0, sum = 0;
+    uint64_t next = 0, blocks = 0, sum = 0;
     if (!accept(v, wc_reader_index_rows(r, i, &rows, &what), &what))
         return;
     for (uint32_t rank = 0; rank < r->head.ranks && v->error.status == WC_OK; rank++) {
@@ -82,13 +86,19 @@ static void verify_array(wc_verification *v, size_t i) {
                          "/index/%s: rank %u begins at element %" PRIu64
                          ", and the ranks before it have %" PRIu64,
                          array->name, rank, row->first, next);
+        if (row->blocks_first != blocks)
+            note_failure(v,
+                         "/index/%s: rank %u begins at block %" PRIu64
+                         ", and the ranks before it have %" PRIu64,
+                         array->name, rank, row->blocks_first, blocks);
         accept(v, wc_reader_elements(r, i, rank, row, NULL, &what), &what);
         next += row->count;
+        blocks += wc_blocks(row->count * wc_type_bytes(array->type));
         v->verdict.extents += row->present;
         count_bytes(v, row->count * wc_type_bytes(array->type));
     }
     if (v->error.status == WC_OK)
-        verify_parts(v, array, next, sum);
+        verify_parts(v, array, next, blocks, sum);
     free(rows);
 }
 

@@ -2,7 +2,6 @@
 #include "writer.h"
 
 #include "fault.h"
-#include "hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +38,7 @@ typedef struct wc_job {
             const char *from;
             size_t bytes;
             uint64_t to;
-            uint64_t *checksum;
+            wc_sums sums;
         } extent;
         struct {
             const char *from;
@@ -47,7 +46,7 @@ typedef struct wc_job {
             const uint64_t *chunk;
             size_t each;
             uint64_t to;
-            uint64_t *checksum;
+            wc_sums sums;
         } box;
         struct {
             wc_writer_task task;
@@ -155,13 +154,28 @@ static size_t next_piece(const char *from, size_t left, uint64_t to) {
     return piece - piece % PAGE ? piece - piece % PAGE : piece;
 }
 
-/* Bytes that stand together in the file; `hash` may be NULL. */
+/* The bytes of an extent or a box that are still to be hashed. */
+typedef struct wc_hashing {
+    const char *at;
+    uint64_t left, *hashes; /* NULL: none are */
+} wc_hashing;
+
+/* The blocks that begin before `end`. */
+static void hash_up_to(wc_hashing *h, const char *end) {
+    while (h->hashes && h->left && h->at < end) {
+        size_t n = wc_block_bytes(h->left, 0);
+        wc_block_hashes(h->at, n, h->hashes++);
+        h->at += n;
+        h->left -= n;
+    }
+}
+
+/* Bytes that stand together in the file. */
 static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to,
-                        XXH3_state_t *hash, wc_error *error) {
+                        wc_hashing *hashing, wc_error *error) {
     while (left) {
         size_t piece = next_piece(from, left, to);
-        if (hash)
-            XXH3_64bits_update(hash, from, piece);
+        hash_up_to(hashing, from + piece);
         if (!write_all(w, from, piece, to)) {
             wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
                          w->path, piece, (unsigned long long)to, advice(errno));
@@ -174,26 +188,26 @@ static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to
 }
 
 static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
-    XXH3_state_t hash;
-    XXH3_64bits_reset(&hash);
-    write_piece(w, job->extent.from, job->extent.bytes, job->extent.to,
-                job->extent.checksum ? &hash : NULL, error);
-    if (job->extent.checksum)
-        *job->extent.checksum = XXH3_64bits_digest(&hash);
+    wc_sums sums = job->extent.sums;
+    wc_hashing hashing = {job->extent.from, job->extent.bytes, sums.blocks};
+    write_piece(w, job->extent.from, job->extent.bytes, job->extent.to, &hashing, error);
+    if (sums.blocks && error->status == WC_OK)
+        *sums.checksum = wc_block_checksum(sums.blocks, wc_blocks(job->extent.bytes));
 }
 
 static void write_box(wc_writer *w, const wc_job *job, wc_error *error) {
     const char *from = job->box.from;
-    uint64_t place, bytes;
+    wc_sums sums = job->box.sums;
+    uint64_t place, bytes, all = wc_box_elements(job->box.box) * job->box.each;
+    wc_hashing hashing = {from, all, sums.blocks};
     wc_box_walk walk;
-    XXH3_state_t hash;
-    XXH3_64bits_reset(&hash);
     wc_box_walk_begin(&walk, job->box.box, job->box.chunk, job->box.each);
     while (error->status == WC_OK && wc_box_walk_next(&walk, &place, &bytes)) {
-        write_piece(w, from, bytes, job->box.to + place, &hash, error);
+        write_piece(w, from, bytes, job->box.to + place, &hashing, error);
         from += bytes;
     }
-    *job->box.checksum = XXH3_64bits_digest(&hash);
+    if (error->status == WC_OK)
+        *sums.checksum = wc_block_checksum(sums.blocks, wc_blocks(all));
 }
 
 static void write_data(wc_writer *w, const wc_job *job, wc_error *error) {
@@ -365,16 +379,16 @@ wc_status wc_writer_open(wc_writer *w, const char *path, wc_error *error) {
     return status;
 }
 
-wc_status wc_writer_extent(wc_writer *w, const void *from, size_t bytes, uint64_t to,
-                           uint64_t *checksum, wc_error *error) {
+wc_status wc_writer_extent(wc_writer *w, const void *from, size_t bytes, uint64_t to, wc_sums sums,
+                           wc_error *error) {
     wc_job job = {.kind = JOB_EXTENT,
-                  .extent = {.from = from, .bytes = bytes, .to = to, .checksum = checksum}};
+                  .extent = {.from = from, .bytes = bytes, .to = to, .sums = sums}};
     return enqueue(w, &job, error);
 }
 
 wc_status wc_writer_box(wc_writer *w, const void *from, const wc_box *box, const uint64_t *chunk,
-                        size_t each, uint64_t to, uint64_t *checksum, wc_error *error) {
-    wc_job job = {.kind = JOB_BOX, .box = {from, box, chunk, each, to, checksum}};
+                        size_t each, uint64_t to, wc_sums sums, wc_error *error) {
+    wc_job job = {.kind = JOB_BOX, .box = {from, box, chunk, each, to, sums}};
     return enqueue(w, &job, error);
 }
 

@@ -10,6 +10,7 @@
 #ifndef WC_STORE_WRITER_H
 #define WC_STORE_WRITER_H
 
+#include "block.h"
 #include "box.h"
 #include "error.h"
 
@@ -29,16 +30,22 @@ void wc_writer_stop(wc_writer *writer); /* waits for what is queued; frees */
  * errors are kept. */
 wc_status wc_writer_open(wc_writer *writer, const char *path, wc_error *error);
 
+/* Where the hashes of bytes go (block.h): the caller's memory, filled by the time the writer is idle, and before what is
+ * queued behind is written. */
+typedef struct wc_sums {
+    uint64_t *blocks; /* [wc_blocks(bytes)]; NULL: nothing is hashed */
+    uint64_t *checksum;
+} wc_sums;
+
 /* Queues `bytes` at `from` for file offset `to`. The memory is the caller's and must not change
- * until wc_writer_idle. If `checksum` is not NULL the XXH3-64 of the bytes is stored there by the
- * time the writer is idle. */
+ * until wc_writer_idle. */
 wc_status wc_writer_extent(wc_writer *writer, const void *from, size_t bytes, uint64_t to,
-                           uint64_t *checksum, wc_error *error);
+                           wc_sums sums, wc_error *error);
 
 /* The same for a rank's part of a global array of such chunks, whose elements have `each` bytes and begin at file offset
  * `to`. The box and the shape of the chunks are the caller's, likewise. */
 wc_status wc_writer_box(wc_writer *writer, const void *from, const wc_box *box,
-                        const uint64_t *chunk, size_t each, uint64_t to, uint64_t *checksum,
+                        const uint64_t *chunk, size_t each, uint64_t to, wc_sums sums,
                         wc_error *error);
 
 /* Queues any work (rank 0's HDF5 calls) in order with the extents. */

@@ -14,6 +14,8 @@ static const struct {
     {JOB_MISCOUNTS, "no consistent cut: rank 0 has sent 9 messages to rank 1"},
     {JOB_UNKNOWN_COMM, "communicator 0000000000003333"},
     {JOB_OVERLAPS, "/index/particles: rank 2 begins at element 999"},
+    {JOB_BLOCKS_OVERLAP,
+     "/index/particles: rank 2 begins at block 0, and the ranks before it have 1"},
     {JOB_PARTS_OVERLAP, "/index/field: the ranks' parts don't fill the array, some overlap"},
     {JOB_OUTSIDE_PAYLOAD, "outside /channels/payload"},
     {JOB_WRONG_ORDER, "out of order"},

@@ -3,6 +3,7 @@
  * some hash. */
 #include "job.h"
 
+#include "store/hash.h"
 #include "store/trailer.h"
 
 #include <fcntl.h>
@@ -110,6 +111,33 @@ static void flipped_in_trailer(void **state) {
     flip_range(d, d->trailer.end, d->size, 1);
 }
 
+/* In the middle of a part, at its ends, and in a short last block: the error says which block. */
+static void named(void **state) {
+    static const struct {
+        uint64_t at; /* of rank 1's 307208 bytes of "big" */
+        const char *words;
+    } rows[] = {{0, "bytes 0 to 65535 of its 307208"},
+                {65535, "bytes 0 to 65535 of"},
+                {65536, "bytes 65536 to 131071 of"},
+                {262144, "bytes 262144 to 307207 of"},
+                {307207, "bytes 262144 to 307207 of"}};
+    const damage *d = *state;
+    const wc_extent *big = &d->trailer.extents.at[0];
+    for (size_t i = 1; i < d->trailer.extents.count; i++)
+        if (d->trailer.extents.at[i].kind == WC_EXTENT_DATA &&
+            d->trailer.extents.at[i].size > big->size)
+            big = &d->trailer.extents.at[i];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wc_error error = {WC_OK, ""};
+        uint64_t at = big->offset + 307200 + rows[i].at;
+        flip(d, at, 1);
+        assert_int_equal(job_restore(d->path, SEED, &error), WC_ERR_DAMAGED);
+        if (!strstr(error.text, "/state/big of rank 1") || !strstr(error.text, rows[i].words))
+            fail_msg("\"%s\" does not say \"%s\"", error.text, rows[i].words);
+        flip(d, at, 1);
+    }
+}
+
 /* A write that never reached the disk. */
 static void lost_pages(void **state) {
     static const char zeros[4096];
@@ -189,6 +217,22 @@ static void made_to_harm(void **state) {
     }
 }
 
+/* The hashes of blocks are under the checksum in the index, too. */
+static void other_hashes(void **state) {
+    const damage *d = *state;
+    uint64_t word;
+    for (size_t i = 0; i < d->trailer.extents.count; i++) {
+        const wc_extent *e = &d->trailer.extents.at[i];
+        if (e->kind != WC_EXTENT_ROWS || e->size != 15 * sizeof word) /* /blocks/big */
+            continue;
+        flip(d, e->offset + 7 * sizeof word, 1);
+        renew_trailer(d);
+        expect_damaged(d, "a hash", e->offset);
+        return;
+    }
+    fail_msg("/blocks/big is not there");
+}
+
 /* ---- what is no snapshot ---- */
 
 static void expect_refused(const char *path, wc_status status, const char *word) {
@@ -221,6 +265,23 @@ static void no_snapshot(void **state) {
     expect_refused(path, WC_ERR_DAMAGED, "trailer");
 }
 
+/* The whole trailer is right, but for the version. */
+static void other_format(void **state) {
+    const damage *d = *state;
+    size_t bytes = (size_t)(d->size - d->trailer.end);
+    for (uint64_t version = 1; version <= WC_FORMAT_VERSION + 1; version += WC_FORMAT_VERSION) {
+        char *trailer = malloc(bytes), word[20];
+        assert_int_equal(pread(d->fd, trailer, bytes, (off_t)d->trailer.end), bytes);
+        memcpy(trailer + 8, &version, sizeof version);
+        uint64_t hash = XXH3_64bits(trailer, bytes - 16);
+        memcpy(trailer + bytes - 16, &hash, sizeof hash);
+        assert_int_equal(pwrite(d->fd, trailer, bytes, (off_t)d->trailer.end), bytes);
+        snprintf(word, sizeof word, "has format %d,", (int)version);
+        expect_refused(d->path, WC_ERR_UNSUPPORTED, word);
+        free(trailer);
+    }
+}
+
 /* All is written, but it was never published. */
 static void unfinished(void **state) {
     const damage *d = *state;
@@ -241,11 +302,19 @@ static void undamaged(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-        TEST(undamaged),          TEST(flipped_in_metadata),
-        TEST(flipped_in_tables),  TEST(flipped_in_data),
-        TEST(flipped_in_trailer), TEST(lost_pages),
-        TEST(truncated),          TEST(grown),
-        TEST(made_to_harm),       TEST(no_snapshot),
+        TEST(undamaged),
+        TEST(flipped_in_metadata),
+        TEST(flipped_in_tables),
+        TEST(flipped_in_data),
+        TEST(named),
+        TEST(other_hashes),
+        TEST(other_format),
+        TEST(flipped_in_trailer),
+        TEST(lost_pages),
+        TEST(truncated),
+        TEST(grown),
+        TEST(made_to_harm),
+        TEST(no_snapshot),
         TEST(unfinished)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,10 @@ static void fill_array(job_array array, uint32_t rank, void *to, size_t count, u
     }
 }
 
+static uint64_t blocks_of(int array, uint32_t rank) {
+    return wc_blocks(counts[array][rank] * wc_type_bytes(types[array]));
+}
+
 static bool has(job_array array, uint32_t rank) {
     return array != JOB_FLAGS || rank != 1;
 }
@@ -127,8 +131,10 @@ static void describe(wc_array arrays[JOB_ARRAYS]) {
     for (int a = 0; a < JOB_ARRAYS; a++) {
         strcpy(arrays[a].name, job_names[a]);
         arrays[a].type = types[a];
-        for (int r = 0; r < JOB_RANKS; r++)
+        for (int r = 0; r < JOB_RANKS; r++) {
             arrays[a].total += counts[a][r];
+            arrays[a].blocks += blocks_of(a, (uint32_t)r);
+        }
     }
     arrays[JOB_FIELD].ndims = 2;
     arrays[JOB_FIELD].shape[0] = JOB_RANKS * JOB_ROWS;
@@ -140,23 +146,32 @@ static void describe(wc_array arrays[JOB_ARRAYS]) {
 typedef struct rank_data {
     wc_writer *writer;
     void *elements[JOB_ARRAYS];
+    uint64_t *hashes[JOB_ARRAYS];
     wc_index_row index[JOB_ARRAYS];
     wc_rank_row row;
 } rank_data;
 
-static void queue(wc_writer *writer, const void *from, size_t bytes, uint64_t to, uint64_t *hash) {
+static const wc_sums NO_SUMS = {NULL, NULL};
+
+static void queue(wc_writer *writer, const void *from, size_t bytes, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
-    if (bytes && wc_writer_extent(writer, from, bytes, to, hash, &error) != WC_OK)
+    if (bytes && wc_writer_extent(writer, from, bytes, to, sums, &error) != WC_OK)
         fail_msg("%s", error.text);
 }
 
-/* `same`: the row of rank 0, whose elements rank 1 claims too. */
-static void spoil_index(wc_index_row *row, const wc_index_row *same, int array, uint32_t rank,
+/* `first`: rank 0, whose elements rank 1 may claim too. */
+static void spoil_index(rank_data *d, const rank_data *first, int array, uint32_t rank,
                         job_mistake mistake) {
+    wc_index_row *row = &d->index[array];
     if (mistake == JOB_OVERLAPS && array == JOB_PARTICLES && rank == 2)
         row->first--;
+    if (mistake == JOB_BLOCKS_OVERLAP && array == JOB_PARTICLES && rank == 2)
+        row->blocks_first--;
     if (mistake == JOB_PARTS_OVERLAP && array == JOB_FIELD && rank == 1) {
-        *row = *same;
+        uint64_t blocks_first = row->blocks_first;
+        *row = first->index[array];
+        row->blocks_first = blocks_first;
+        d->hashes[array][0] = first->hashes[array][0];
     }
     if (mistake == JOB_OUTSIDE_ARRAY && array == JOB_PARTICLES && rank == 2)
         row->first = UINT64_MAX - 10;
@@ -167,9 +182,11 @@ static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_arr
     wc_error error = {WC_OK, ""};
     for (int a = 0; a < JOB_ARRAYS; a++) {
         size_t count, each = wc_type_bytes(types[a]);
-        uint64_t first = 0;
-        for (uint32_t r = 0; r < rank; r++)
+        uint64_t first = 0, blocks_first = 0;
+        for (uint32_t r = 0; r < rank; r++) {
             first += counts[a][r];
+            blocks_first += blocks_of(a, r);
+        }
         d->elements[a] = job_elements((job_array)a, rank, seed, &count);
         d->index[a] =
             (wc_index_row){.first = first, .count = count, .present = has((job_array)a, rank)};
@@ -178,8 +195,10 @@ static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_arr
                                                     .global = {JOB_RANKS * JOB_ROWS, JOB_COLUMNS},
                                                     .offset = {rank * JOB_ROWS, 0},
                                                     .local = {JOB_ROWS, JOB_COLUMNS}});
+        d->index[a].blocks_first = blocks_first;
+        d->hashes[a] = calloc(blocks_of(a, rank) + 1, sizeof *d->hashes[a]);
         queue(d->writer, d->elements[a], count * each, places[a].data + first * each,
-              &d->index[a].checksum);
+              (wc_sums){d->hashes[a], &d->index[a].checksum});
     }
     for (int a = 0; a < JOB_ARRAYS; a++) {
         const rank_data *first_rank = d - rank;
@@ -187,9 +206,12 @@ static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_arr
             wc_writer_wait(first_rank->writer, &error);
             wc_writer_wait(d->writer, &error);
         }
-        spoil_index(&d->index[a], &first_rank->index[a], a, rank, mistake);
+        uint64_t blocks_place = places[a].blocks + d->index[a].blocks_first * sizeof(uint64_t);
+        spoil_index(d, first_rank, a, rank, mistake);
         size_t bytes = wc_index_bytes(a == JOB_FIELD ? 2 : 0);
-        queue(d->writer, &d->index[a], bytes, places[a].index + rank * bytes, NULL);
+        queue(d->writer, &d->index[a], bytes, places[a].index + rank * bytes, NO_SUMS);
+        queue(d->writer, d->hashes[a], blocks_of(a, rank) * sizeof *d->hashes[a], blocks_place,
+              NO_SUMS);
     }
     d->row = (wc_rank_row){.rank = rank,
                            .pid = 4000 + rank,
@@ -202,7 +224,7 @@ static void write_state(rank_data *d, uint32_t rank, unsigned seed, const wc_arr
                            .durable_s = 0.4,
                            .stall_s = 0.01};
     snprintf(d->row.host, sizeof d->row.host, "host-%u", rank);
-    queue(d->writer, &d->row, sizeof d->row, ranks_place + rank * sizeof d->row, NULL);
+    queue(d->writer, &d->row, sizeof d->row, ranks_place + rank * sizeof d->row, NO_SUMS);
 }
 
 static void spoil_message(wc_message_row *row, int i, job_mistake mistake) {
@@ -220,7 +242,7 @@ static void write_channels(wc_writer *writer, unsigned seed, const wc_channel_pl
     wc_counter_row counts_written[COUNTERS];
     uint32_t members_written[MEMBERS];
     void *data[JOB_MESSAGES];
-    uint64_t offset = 0;
+    uint64_t offset = 0, hashes[JOB_MESSAGES][2];
     wc_error error = {WC_OK, ""};
     for (int i = 0; i < JOB_MESSAGES; i++) {
         size_t bytes;
@@ -232,7 +254,9 @@ static void write_channels(wc_writer *writer, unsigned seed, const wc_channel_pl
                                    .sequence = messages[i].sequence,
                                    .bytes = bytes,
                                    .offset = offset};
-        queue(writer, data[i], bytes, place->payload + offset, &rows[i].checksum);
+        queue(writer, data[i], bytes, place->payload + offset,
+              (wc_sums){hashes[i], &rows[i].checksum});
+        assert_true(wc_blocks(bytes) <= 2);
         offset += bytes;
         spoil_message(&rows[i], i, mistake);
     }
@@ -246,10 +270,10 @@ static void write_channels(wc_writer *writer, unsigned seed, const wc_channel_pl
     memcpy(members_written, members, sizeof members);
     if (mistake == JOB_UNKNOWN_MEMBER)
         members_written[1] = JOB_RANKS;
-    queue(writer, rows, sizeof rows, place->messages, NULL);
-    queue(writer, counts_written, sizeof counts_written, place->counters, NULL);
-    queue(writer, comms, sizeof comms, place->communicators, NULL);
-    queue(writer, members_written, sizeof members_written, place->members, NULL);
+    queue(writer, rows, sizeof rows, place->messages, NO_SUMS);
+    queue(writer, counts_written, sizeof counts_written, place->counters, NO_SUMS);
+    queue(writer, comms, sizeof comms, place->communicators, NO_SUMS);
+    queue(writer, members_written, sizeof members_written, place->members, NO_SUMS);
     wc_writer_wait(writer, &error);
     if (error.status != WC_OK)
         fail_msg("%s", error.text);
@@ -285,8 +309,10 @@ static void finish_rank(rank_data *d) {
     if (error.status != WC_OK)
         fail_msg("%s", error.text);
     wc_writer_stop(d->writer);
-    for (int a = 0; a < JOB_ARRAYS; a++)
+    for (int a = 0; a < JOB_ARRAYS; a++) {
         free(d->elements[a]);
+        free(d->hashes[a]);
+    }
 }
 
 wc_store_file *job_prepare(const char *dir, uint64_t id, unsigned seed, job_mistake mistake) {

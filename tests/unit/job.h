@@ -43,6 +43,7 @@ typedef enum job_mistake {
     JOB_MISCOUNTS,       /* sent is not received + in flight */
     JOB_UNKNOWN_COMM,    /* a message's communicator is not in the table */
     JOB_OVERLAPS,        /* two ranks claim the same elements */
+    JOB_BLOCKS_OVERLAP,  /* two ranks claim the same hashes */
     JOB_PARTS_OVERLAP,   /* the same in a global array */
     JOB_OUTSIDE_PAYLOAD, /* offset + bytes wraps around */
     JOB_WRONG_ORDER,     /* a message's number in its channel */

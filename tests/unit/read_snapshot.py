@@ -8,7 +8,7 @@ import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
 with h5py.File(sys.argv[1], "r") as f:
-    assert int(f.attrs["ranks"]) == 3 and int(f.attrs["complete"]) == 1 and int(f.attrs["format"]) == 1
+    assert int(f.attrs["ranks"]) == 3 and int(f.attrs["complete"]) == 1 and int(f.attrs["format"]) == 2
     assert f.attrs["cut"].decode() == "aligned" and f.attrs["utc"].decode() == "2025-11-23T08:09:51.250Z"
     assert f["program"][()].decode() == "./job --with arguments"
 
@@ -26,9 +26,13 @@ with h5py.File(sys.argv[1], "r") as f:
     assert f["state/ocean/bytes-1.0"].shape == (6,)
 
     index = f["index/particles"]
-    assert index.dtype.names == ("first", "count", "checksum", "present")
+    assert index.dtype.names == ("first", "count", "checksum", "present", "blocks_first")
     assert index["count"].tolist() == [0, 1000, 17] and index["first"].tolist() == [0, 0, 1000]
     assert f["index/flags"]["present"].tolist() == [1, 0, 1]
+    assert f["index/field"].dtype.names[4:] == ("blocks_first", "offset", "shape")
+    assert f["index/big"]["blocks_first"].tolist() == [0, 5, 10]
+    assert f["blocks/big"].shape == (15,) and f["blocks/big"].dtype == np.uint64
+    assert f["blocks/empty"].shape == (0,) and f["blocks/ocean/wave"].shape == (3,)
 
     assert f["ranks"]["host"].tolist() == [b"host-0", b"host-1", b"host-2"]
     assert f["ranks"]["pid"].tolist() == [4000, 4001, 4002]

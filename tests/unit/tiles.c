@@ -94,6 +94,8 @@ static void write_boxes(const tiling *t, const wc_array *a, const char *path, wc
     wc_rank_row ranks[MOST_BOXES] = {0};
     wc_box own[MOST_BOXES];
     uint32_t *data[MOST_BOXES], n = boxes(t);
+    uint64_t *hashes[MOST_BOXES], blocks = 0;
+    const wc_sums none = {NULL, NULL};
     size_t bytes = wc_index_bytes(t->ndims);
     assert_int_equal(wc_writer_start(&w, &error), WC_OK);
     assert_int_equal(wc_writer_open(w, path, &error), WC_OK);
@@ -104,26 +106,38 @@ static void write_boxes(const tiling *t, const wc_array *a, const char *path, wc
         rows[i] = wc_index_row_of(&own[i]);
         data[i] = elements(&own[i], &count);
         assert_int_equal(count, rows[i].count);
+        rows[i].blocks_first = blocks;
+        blocks += wc_blocks(count * EACH);
+        hashes[i] = calloc(blocks - rows[i].blocks_first, sizeof *hashes[i]);
         assert_int_equal(wc_writer_box(w, data[i], &own[i], a->chunk, EACH, place.data,
-                                       &rows[i].checksum, &error),
+                                       (wc_sums){hashes[i], &rows[i].checksum}, &error),
                          WC_OK);
     }
-    wc_writer_extent(w, ranks, n * sizeof *ranks, ranks_place, NULL, &error);
+    wc_writer_extent(w, ranks, n * sizeof *ranks, ranks_place, none, &error);
     for (uint32_t i = 0; i < n; i++)
-        wc_writer_extent(w, &rows[i], bytes, place.index + i * bytes, NULL, &error);
+        wc_writer_extent(w, &rows[i], bytes, place.index + i * bytes, none, &error);
+    for (uint32_t i = 0; i < n; i++)
+        wc_writer_extent(w, hashes[i], wc_blocks(rows[i].count * EACH) * sizeof *hashes[i],
+                         place.blocks + rows[i].blocks_first * sizeof *hashes[i], none, &error);
     wc_writer_sync(w, &error);
     wc_writer_wait(w, &error);
     if (error.status != WC_OK)
         fail_msg("%s", error.text);
     wc_writer_stop(w);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         free(data[i]);
+        free(hashes[i]);
+    }
 }
 
 static void write_snapshot(const char *dir, uint64_t id) {
     const tiling *t = &tilings[id - 1];
     wc_array a = array_of(t);
     wc_snapshot_head head = {.id = id, .ranks = boxes(t)};
+    for (uint32_t i = 0; i < head.ranks; i++) {
+        wc_box box = box_of(t, i);
+        a.blocks += wc_blocks(wc_box_elements(&box) * EACH);
+    }
     wc_array_place place;
     wc_channel_place channels;
     wc_store_file *file;

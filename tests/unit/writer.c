@@ -16,7 +16,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { ROOM = 6 << 20 };
+enum { ROOM = 6 << 20, ROOM_BLOCKS = ROOM / WC_BLOCK_BYTES };
+
+static const wc_sums NO_SUMS = {NULL, NULL};
 
 typedef struct fixture {
     void *dir;
@@ -75,6 +77,16 @@ static void expect_bytes(const fixture *f, uint64_t at, const unsigned char *byt
     free(got);
 }
 
+/* As FORMAT.md says, by xxHash itself. */
+static void expect_sums(const unsigned char *from, size_t bytes, const uint64_t *blocks,
+                        uint64_t checksum) {
+    for (size_t at = 0; at < bytes; at += 65536) {
+        size_t n = bytes - at < 65536 ? bytes - at : 65536;
+        assert_true(blocks[at / 65536] == XXH3_64bits(from + at, n));
+    }
+    assert_true(checksum == XXH3_64bits(blocks, (bytes + 65535) / 65536 * sizeof *blocks));
+}
+
 /* Sizes on both sides of all limits, aligned and not, in memory and in the file. */
 static void any_extent(void **state) {
     static const size_t sizes[] = {1, 4095, 4096, 4097, 65535, 65536, 70000, 200001, (4 << 20) + 5};
@@ -84,12 +96,13 @@ static void any_extent(void **state) {
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (size_t m = 0; m < 4; m++)
             for (size_t k = 0; k < 4; k++) {
-                uint64_t hash = 0, to = 8192 * (s + 1) + skews[k];
+                uint64_t blocks[ROOM_BLOCKS] = {0}, checksum = 0, to = 8192 * (s + 1) + skews[k];
+                wc_sums sums = {blocks, &checksum};
                 const unsigned char *from = f->memory + 4096 * s + skews[m];
-                assert_int_equal(wc_writer_extent(f->writer, from, sizes[s], to, &hash, NULL),
+                assert_int_equal(wc_writer_extent(f->writer, from, sizes[s], to, sums, NULL),
                                  WC_OK);
                 wait_well(f);
-                assert_true(hash == XXH3_64bits(from, sizes[s]));
+                expect_sums(from, sizes[s], blocks, checksum);
                 expect_bytes(f, to, from, sizes[s]);
             }
     assert_int_equal(wc_writer_sync(f->writer, NULL), WC_OK);
@@ -112,7 +125,7 @@ static void neighbours(void **state) {
              * O_DIRECT */
             uint64_t to = 4096 + (uint64_t)r * BYTES;
             assert_int_equal(wc_writer_extent(writers[r], f->memory + to + 4096 * (size_t)round,
-                                              BYTES, to, NULL, NULL),
+                                              BYTES, to, NO_SUMS, NULL),
                              WC_OK);
         }
         for (int r = 0; r < RANKS; r++) {
@@ -143,33 +156,33 @@ static void see(void *context, wc_error *error) {
 /* Rows carry checksums of extents queued before them. */
 static void in_order(void **state) {
     fixture *f = *state;
-    uint64_t hash = 0;
+    uint64_t block = 0, hash = 0;
     order o = {.hash = &hash};
     wc_writer_open(f->writer, f->path, NULL);
     wc_writer_run(f->writer, see, &o, NULL);
-    wc_writer_extent(f->writer, f->memory, 1000, 0, &hash, NULL);
+    wc_writer_extent(f->writer, f->memory, 1000, 0, (wc_sums){&block, &hash}, NULL);
     wc_writer_run(f->writer, see, &o, NULL);
-    wc_writer_extent(f->writer, &hash, sizeof hash, 2000, NULL, NULL);
+    wc_writer_extent(f->writer, &hash, sizeof hash, 2000, NO_SUMS, NULL);
     wait_well(f);
     assert_int_equal(o.count, 2);
-    assert_true(o.hash_seen == XXH3_64bits(f->memory, 1000));
-    uint64_t expected = XXH3_64bits(f->memory, 1000);
-    expect_bytes(f, 2000, (unsigned char *)&expected, sizeof expected);
+    expect_sums(f->memory, 1000, &block, o.hash_seen);
+    expect_bytes(f, 2000, (unsigned char *)&o.hash_seen, sizeof o.hash_seen);
 }
 
 static void many_pieces(void **state) {
     enum { PIECES = 20000 };
     fixture *f = *state;
-    uint64_t *hashes = calloc(PIECES, sizeof *hashes);
+    uint64_t(*hashes)[2] = calloc(PIECES, sizeof *hashes);
     wc_writer_open(f->writer, f->path, NULL);
     for (size_t i = 0; i < PIECES; i++)
-        assert_int_equal(
-            wc_writer_extent(f->writer, f->memory + 10 * i, 10, 10 * i, &hashes[i], NULL), WC_OK);
+        assert_int_equal(wc_writer_extent(f->writer, f->memory + 10 * i, 10, 10 * i,
+                                          (wc_sums){&hashes[i][0], &hashes[i][1]}, NULL),
+                         WC_OK);
     wc_writer_sync(f->writer, NULL);
     wait_well(f);
     expect_bytes(f, 0, f->memory, 10 * PIECES);
     for (size_t i = 0; i < PIECES; i++)
-        assert_true(hashes[i] == XXH3_64bits(f->memory + 10 * i, 10));
+        expect_sums(f->memory + 10 * i, 10, &hashes[i][0], hashes[i][1]);
     free(hashes);
 }
 
@@ -199,7 +212,7 @@ static void stop_does_what_is_queued(void **state) {
     fixture *f = *state;
     wc_writer_open(f->writer, f->path, NULL);
     for (size_t i = 0; i < 100; i++)
-        wc_writer_extent(f->writer, f->memory + 4096 * i, 4096, 4096 * i, NULL, NULL);
+        wc_writer_extent(f->writer, f->memory + 4096 * i, 4096, 4096 * i, NO_SUMS, NULL);
     wc_writer_stop(f->writer);
     f->writer = NULL;
     expect_bytes(f, 0, f->memory, 409600);
@@ -212,13 +225,13 @@ static void no_file(void **state) {
     char missing[PATH_MAX + 8];
     snprintf(missing, sizeof missing, "%s.none", f->path);
     wc_writer_open(f->writer, missing, NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
     wc_writer_sync(f->writer, NULL);
     expect_error(f, missing); /* the first error, not those that follow from it */
-    wc_writer_extent(f->writer, f->memory, 10, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
     expect_error(f, "no file is open");
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
     wc_writer_sync(f->writer, NULL);
     wait_well(f);
     expect_bytes(f, 0, f->memory, 10);
@@ -242,7 +255,7 @@ static void task_fails(void **state) {
     wc_writer_open(f->writer, f->path, NULL);
     wc_writer_run(f->writer, fail_task, "first", NULL);
     wc_writer_run(f->writer, fail_task, "second", NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NULL, NULL); /* its own business */
+    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL); /* its own business */
     expect_error(f, "first");
     expect_bytes(f, 0, f->memory, 10);
 }
@@ -256,7 +269,7 @@ static void file_size_limit(void **state) {
     limit.rlim_cur = 1 << 20;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NO_SUMS, NULL);
     wc_error error;
     wc_writer_wait(f->writer, &error);
     setrlimit(RLIMIT_FSIZE, &before);
@@ -272,7 +285,7 @@ static void full_disk(void **state) {
     }
     int fd = open(f->path, O_WRONLY | O_CREAT, 0666);
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NO_SUMS, NULL);
     wc_error error;
     wc_writer_wait(f->writer, &error);
     close(fd);
@@ -291,7 +304,7 @@ static void given_up(void **state) {
     }
     close(open(f->path, O_WRONLY | O_CREAT, 0666));
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 1000, 0, NULL, NULL);
+    wc_writer_extent(f->writer, f->memory, 1000, 0, NO_SUMS, NULL);
     wc_writer_close(f->writer, NULL);
     wait_well(f);
     assert_int_equal(umount(f->dir), 0);
