@@ -18,6 +18,10 @@ enum { TEXT_MOST = 8192 }; /* bytes of an attribute; HDF5's limit is 64 KiB for 
 
 static wc_status hdf5_failed(const wc_store_file *f, const char *what, wc_error *error) {
     char cause[160];
+    if (f->driver.failure)
+        return wc_error_set(error, WC_ERR_IO, "%.250s: its metadata can't be written: %s%s",
+                            f->path, strerror(f->driver.failure),
+                            wc_error_advice(f->driver.failure));
     wc_layout_cause(cause, sizeof cause);
     return wc_error_set(error, WC_ERR_IO, "%.250s: HDF5 can't make %.64s: %s", f->path, what,
                         cause);
@@ -261,8 +265,8 @@ static wc_status no_space(const wc_store_file *f, uint64_t bytes, int cause, wc_
                             " are free (%s): free some space, keep fewer snapshots (WAVECUT_KEEP) "
                             "or set WAVECUT_DIR to another file system",
                             f->path, bytes, (uint64_t)s.f_bavail * s.f_frsize, strerror(cause));
-    return wc_error_set(error, WC_ERR_IO, "%.250s: %" PRIu64 " bytes can't be had: %s", f->path,
-                        bytes, strerror(cause));
+    return wc_error_set(error, WC_ERR_IO, "%.250s: %" PRIu64 " bytes can't be had: %s%s", f->path,
+                        bytes, strerror(cause), wc_error_advice(cause));
 }
 
 /* Takes the space of what has been added, so that a full disk is known now. */
@@ -304,7 +308,8 @@ static wc_status remove_stale(const wc_store_file *f, wc_error *error) {
                             "of its own",
                             f->path);
     if (unlinkat(f->dir, f->partial, 0) < 0 && errno != ENOENT)
-        return wc_error_set(error, WC_ERR_IO, "%.300s can't be removed: %m", f->path);
+        return wc_error_set(error, WC_ERR_IO, "%.300s can't be removed: %m%s", f->path,
+                            wc_error_advice(errno));
     return WC_OK;
 }
 
@@ -314,15 +319,16 @@ static wc_status make_file(wc_store_file *f, wc_error *error) {
     if (fstatat(f->dir, f->final, &s, AT_SYMLINK_NOFOLLOW) == 0)
         return wc_error_set(error, WC_ERR_IO, "%.300s: this snapshot exists already: %s", f->path,
                             f->final);
-    f->fd = openat(f->dir, f->partial, flags, 0666);
+    f->fd = TEMP_FAILURE_RETRY(openat(f->dir, f->partial, flags, 0666));
     if (f->fd < 0 && errno == EEXIST) {
         wc_status status = remove_stale(f, error);
         if (status != WC_OK)
             return status;
-        f->fd = openat(f->dir, f->partial, flags, 0666);
+        f->fd = TEMP_FAILURE_RETRY(openat(f->dir, f->partial, flags, 0666));
     }
     if (f->fd < 0)
-        return wc_error_set(error, WC_ERR_IO, "%.300s can't be made: %m", f->path);
+        return wc_error_set(error, WC_ERR_IO, "%.300s can't be made: %m%s", f->path,
+                            wc_error_advice(errno));
     wc_file_lock(f->fd);
     return WC_OK;
 }

@@ -44,7 +44,7 @@ void wc_store_snapshot_path(const char *dir, uint64_t id, char *path, size_t siz
 /* ---- files ---- */
 
 wc_status wc_directory_open(const char *dir, int *fd, wc_error *error) {
-    *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *fd = TEMP_FAILURE_RETRY(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (*fd >= 0)
         return WC_OK;
     if (errno == ENOENT)
@@ -66,7 +66,7 @@ bool wc_file_lock(int fd) {
 }
 
 bool wc_directory_in_use(int dir, const char *name) {
-    int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (fd < 0)
         return false;
     bool locked = wc_file_lock(fd);

@@ -23,13 +23,24 @@ static wc_driver_file *file_of(const H5FD_t *base) {
     return (wc_driver_file *)(uintptr_t)base;
 }
 
+static void keep_failure(wc_driver *driver, int cause) {
+    if (!driver->failure)
+        driver->failure = cause;
+}
+
 static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t most) {
     wc_driver *const *driver = H5Pget_driver_info(access);
     struct stat s;
     (void)name;
     (void)flags;
     (void)most;
-    wc_driver_file *file = driver && fstat((*driver)->fd, &s) == 0 ? calloc(1, sizeof *file) : NULL;
+    if (!driver)
+        return NULL;
+    if (fstat((*driver)->fd, &s) < 0) {
+        keep_failure(*driver, errno);
+        return NULL;
+    }
+    wc_driver_file *file = calloc(1, sizeof *file);
     if (!file)
         return NULL;
     file->driver = *driver;
@@ -76,8 +87,10 @@ static herr_t read_file(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t f
         ssize_t n = pread(fd, at, size, (off_t)from);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n < 0) {
+            keep_failure(file_of(base)->driver, errno);
             return -1;
+        }
         if (n == 0) {
             memset(at, 0, size);
             return 0;
@@ -87,11 +100,6 @@ static herr_t read_file(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t f
         size -= (size_t)n;
     }
     return 0;
-}
-
-static void keep_failure(wc_driver *driver, int cause) {
-    if (!driver->failure)
-        driver->failure = cause;
 }
 
 static herr_t write_file(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t to, size_t size,
@@ -121,7 +129,8 @@ static herr_t truncate_file(H5FD_t *base, hid_t transfer, hbool_t closing) {
     wc_driver_file *file = file_of(base);
     (void)transfer;
     (void)closing;
-    if (!file->driver->discard && ftruncate(file->driver->fd, (off_t)file->allocated) < 0)
+    if (!file->driver->discard &&
+        TEMP_FAILURE_RETRY(ftruncate(file->driver->fd, (off_t)file->allocated)) < 0)
         keep_failure(file->driver, errno);
     file->end = file->allocated;
     return 0;

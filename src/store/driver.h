@@ -3,7 +3,7 @@
  * HDF5's way to a file: a driver of ours that works on a descriptor.
  *
  * - HDF5 reads and writes the very file that was made or checked, whatever its name means by now.
- * - A write that fails is kept here, and HDF5 is told that it went well: HDF5 1.10 frees a file
+ * - What fails is kept here. Of a write HDF5 is told that it went well: HDF5 1.10 frees a file
  * that it can't close and keeps its id, and then the program crashes when it exits. So look at
  * `failure` before believing anything.
  * - No locks are taken, whatever HDF5_USE_FILE_LOCKING says.
@@ -18,7 +18,7 @@
 typedef struct wc_driver {
     int fd;       /* the caller's */
     bool discard; /* the file is given up: write nothing any more */
-    int failure;  /* errno of the first write that failed; 0: none */
+    int failure;  /* errno of the first read or write that failed; 0: none */
 } wc_driver;
 
 /* Makes a file access property list use it. False: HDF5 can't. */

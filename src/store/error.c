@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,4 +14,19 @@ wc_status wc_error_set(wc_error *error, wc_status status, const char *format, ..
     va_end(arguments);
     error->status = status;
     return status;
+}
+
+const char *wc_error_advice(int cause) {
+    switch (cause) {
+    case ENOSPC:
+    case EDQUOT:
+        return "; free some space, keep fewer snapshots (WAVECUT_KEEP) or set WAVECUT_DIR to "
+               "another file system";
+    case EFBIG:
+        return "; the file size limit (ulimit -f) is too low";
+    case EROFS:
+        return "; mount it for writing, or set WAVECUT_DIR to another file system";
+    default:
+        return "";
+    }
 }

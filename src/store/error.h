@@ -34,4 +34,7 @@ typedef struct wc_error {
 wc_status wc_error_set(wc_error *error, wc_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What to do about the cause (errno) of a write that has failed: to be put behind it, and empty if nobody knows. */
+const char *wc_error_advice(int cause);
+
 #endif

@@ -14,6 +14,7 @@ struct wc_store_file {
     int fd;   /* holds the writer's lock as long as it is open */
     hid_t h5; /* negative: not open */
     wc_driver driver;
+    bool named;    /* it has had its final name, and may have it again after a crash */
     uint64_t size; /* space that has been taken */
     wc_extents extents;
     char *path; /* of the .partial */

@@ -17,6 +17,22 @@ static const char FINISHED[] = "finished", FINISHED_PARTIAL[] = "finished.partia
 
 /* ---- finished ---- */
 
+static int open_new(int dir, const char *name) {
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    return TEMP_FAILURE_RETRY(openat(dir, name, flags, 0666));
+}
+
+static bool write_all(int fd, const char *text, size_t length) {
+    while (length) {
+        ssize_t n = TEMP_FAILURE_RETRY(write(fd, text, length));
+        if (n <= 0)
+            return false;
+        text += n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
 static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_error *error) {
     char text[128], when[32] = "";
     time_t now = time(NULL);
@@ -25,25 +41,22 @@ static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_erro
     int length = snprintf(text, sizeof text, "run %016" PRIx64 "\ntime %s\n", run_id, when);
     if (wc_directory_owns(dir, FINISHED_PARTIAL))
         unlinkat(dir, FINISHED_PARTIAL, 0); /* of a run that was killed here */
-    int fd =
-        openat(dir, FINISHED_PARTIAL, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = open_new(dir, FINISHED_PARTIAL);
     if (fd < 0)
-        return wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m", where, FINISHED_PARTIAL);
+        return wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m%s", where, FINISHED_PARTIAL,
+                            wc_error_advice(errno));
     wc_status status = WC_OK;
-    ssize_t written = write(fd, text, (size_t)length);
-    if (written >= 0 && written != length)
-        errno = ENOSPC;
-    if (written != length || fsync(fd) < 0)
-        status =
-            wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m", where, FINISHED_PARTIAL);
-    if (close(fd) < 0 && status == WC_OK)
-        status =
-            wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m", where, FINISHED_PARTIAL);
+    if (!write_all(fd, text, (size_t)length) || TEMP_FAILURE_RETRY(fsync(fd)) < 0)
+        status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m%s", where,
+                              FINISHED_PARTIAL, wc_error_advice(errno));
+    if (close(fd) < 0 && errno != EINTR && status == WC_OK)
+        status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m%s", where,
+                              FINISHED_PARTIAL, wc_error_advice(errno));
     if (status == WC_OK && renameat(dir, FINISHED_PARTIAL, dir, FINISHED) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m", where, FINISHED);
     if (status != WC_OK)
         unlinkat(dir, FINISHED_PARTIAL, 0);
-    else if (fsync(dir) < 0)
+    else if (TEMP_FAILURE_RETRY(fsync(dir)) < 0)
         status = wc_error_set(error, WC_ERR_IO, "directory %s can't be synchronized: %m", where);
     return status;
 }
@@ -58,13 +71,28 @@ wc_status wc_store_mark_finished(const char *dir, uint64_t run_id, wc_error *err
     return status;
 }
 
+/* As much as fits. */
+static ssize_t read_text(int fd, char *text, size_t room) {
+    size_t length = 0;
+    while (length < room) {
+        ssize_t n = TEMP_FAILURE_RETRY(read(fd, text + length, room - length));
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        length += (size_t)n;
+    }
+    return (ssize_t)length;
+}
+
 wc_status wc_store_read_finished(const char *dir, uint64_t *run_id, wc_error *error) {
     char text[128];
     int directory;
     wc_status status = wc_directory_open(dir, &directory, error);
     if (status != WC_OK)
         return status;
-    int fd = openat(directory, FINISHED, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(
+        openat(directory, FINISHED, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     int cause = errno;
     close(directory);
     if (fd < 0 && cause == ENOENT) {
@@ -72,7 +100,7 @@ wc_status wc_store_read_finished(const char *dir, uint64_t *run_id, wc_error *er
         return WC_OK;
     }
     errno = cause;
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    ssize_t length = fd < 0 ? -1 : read_text(fd, text, sizeof text - 1);
     if (length < 0) {
         status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be read: %m", dir, FINISHED);
     } else {
@@ -96,7 +124,7 @@ wc_status wc_store_clear_finished(const char *dir, wc_error *error) {
     if (unlinkat(fd, FINISHED, 0) < 0) {
         if (errno != ENOENT)
             status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be removed: %m", dir, FINISHED);
-    } else if (fsync(fd) < 0) {
+    } else if (TEMP_FAILURE_RETRY(fsync(fd)) < 0) {
         status = wc_error_set(error, WC_ERR_IO, "directory %s can't be synchronized: %m", dir);
     }
     close(fd);
@@ -110,11 +138,12 @@ wc_status wc_store_put_request(const char *dir, wc_error *error) {
     wc_status status = wc_directory_open(dir, &directory, error);
     if (status != WC_OK)
         return status;
-    int fd = openat(directory, REQUEST, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = open_new(directory, REQUEST);
     if (fd >= 0)
         close(fd);
     else if (errno != EEXIST || !wc_directory_owns(directory, REQUEST))
-        status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m", dir, REQUEST);
+        status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m%s", dir, REQUEST,
+                              wc_error_advice(errno));
     close(directory);
     return status;
 }

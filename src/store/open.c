@@ -394,5 +394,8 @@ wc_status wc_reader_scan(wc_reader *r, wc_error *error) {
     }
     H5Pclose(access);
     wc_quiet_end(&quiet);
+    if (driver.failure)
+        return wc_error_set(error, WC_ERR_IO, "%.300s can't be read: %s", r->path,
+                            strerror(driver.failure));
     return status;
 }

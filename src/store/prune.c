@@ -31,7 +31,7 @@ static void remove_snapshots(int dir, const char *where, const uint64_t *ids, si
  * here: it stays, and is replaced when its number comes.
  */
 static void remove_stale(int dir, const char *where, uint64_t newest, wc_error *error) {
-    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int copy = TEMP_FAILURE_RETRY(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     DIR *stream = copy >= 0 ? fdopendir(copy) : NULL;
     if (!stream) {
         wc_error_set(error, WC_ERR_IO, "directory %s can't be read: %m", where);
@@ -40,13 +40,15 @@ static void remove_stale(int dir, const char *where, uint64_t newest, wc_error *
         return;
     }
     struct dirent *entry;
-    while ((entry = readdir(stream))) {
+    while (errno = 0, (entry = readdir(stream))) {
         uint64_t id;
         bool partial;
         if (wc_file_parse(entry->d_name, &id, &partial) && partial && id <= newest &&
             wc_directory_owns(dir, entry->d_name) && !wc_directory_in_use(dir, entry->d_name))
             remove_file(dir, where, entry->d_name, error);
     }
+    if (errno && error->status == WC_OK)
+        wc_error_set(error, WC_ERR_IO, "directory %s can't be read: %m", where);
     closedir(stream);
 }
 

@@ -14,8 +14,10 @@
 
 bool wc_file_is_ours(const wc_store_file *f, const char *name) {
     struct stat ours, there;
-    return fstat(f->fd, &ours) == 0 && fstatat(f->dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+    if (fstat(f->fd, &ours) < 0 || fstatat(f->dir, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    errno = 0;
+    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 static void free_file(wc_store_file *f) {
@@ -37,14 +39,18 @@ void wc_store_abandon(wc_store_file *f) {
     wc_quiet_end(&quiet);
     if (f->fd >= 0 && wc_file_is_ours(f, f->partial))
         unlinkat(f->dir, f->partial, 0);
-    /* Gives the space back now, whoever still has the file open. */
-    if (f->fd >= 0 && ftruncate(f->fd, 0) < 0)
+    /* Gives the space back now, whoever still has the file open. What may come up under its final name stays whole. */
+    if (f->fd >= 0 && !f->named && ftruncate(f->fd, 0) < 0)
         errno = 0;
     free_file(f);
 }
 
 static wc_status hdf5_failed(const wc_store_file *f, const char *what, wc_error *error) {
     char cause[160];
+    if (f->driver.failure)
+        return wc_error_set(error, WC_ERR_IO, "%.250s: its metadata can't be written: %s%s",
+                            f->path, strerror(f->driver.failure),
+                            wc_error_advice(f->driver.failure));
     wc_layout_cause(cause, sizeof cause);
     return wc_error_set(error, WC_ERR_IO, "%.250s: HDF5 can't %s: %s", f->path, what, cause);
 }
@@ -60,25 +66,33 @@ static wc_status close_hdf5(wc_store_file *f, wc_error *error) {
     herr_t closed = H5Fclose(f->h5);
     f->h5 = -1;
     if (f->driver.failure)
-        return wc_error_set(error, WC_ERR_IO, "%.300s: its metadata can't be written: %s", f->path,
-                            strerror(f->driver.failure));
+        return wc_error_set(error, WC_ERR_IO, "%.300s: its metadata can't be written: %s%s",
+                            f->path, strerror(f->driver.failure),
+                            wc_error_advice(f->driver.failure));
     return closed >= 0 ? WC_OK : hdf5_failed(f, "close it", error);
+}
+
+/* After wc_file_is_ours. */
+static wc_status is_not_ours(const wc_store_file *f, wc_error *error) {
+    return errno ? wc_error_set(error, WC_ERR_IO, "%.300s can't be found any more: %m", f->path)
+                 : wc_error_set(error, WC_ERR_IO, "%.300s was replaced by somebody else", f->path);
 }
 
 /* The file is opened anew: only then must NFS show what other nodes have written. */
 static wc_status append_trailer(wc_store_file *f, wc_error *error) {
-    int fd = openat(f->dir, f->partial, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(openat(f->dir, f->partial, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (fd < 0)
-        return wc_error_set(error, WC_ERR_IO, "%.300s can't be opened again: %m", f->path);
-    wc_status status =
-        wc_file_is_ours(f, f->partial)
-            ? wc_trailer_append(fd, f->path, &f->extents, error)
-            : wc_error_set(error, WC_ERR_IO, "%.300s was replaced by somebody else", f->path);
-    if (status == WC_OK && fsync(fd) < 0)
-        status =
-            wc_error_set(error, WC_ERR_IO, "%.300s can't be made durable (fsync): %m", f->path);
+        return wc_error_set(error, WC_ERR_IO, "%.300s can't be opened again: %m%s", f->path,
+                            wc_error_advice(errno));
+    wc_status status = wc_file_is_ours(f, f->partial)
+                           ? wc_trailer_append(fd, f->path, &f->extents, error)
+                           : is_not_ours(f, error);
+    if (status == WC_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
+        status = wc_error_set(error, WC_ERR_IO, "%.300s can't be made durable (fsync): %m%s",
+                              f->path, wc_error_advice(errno));
     if (close(fd) < 0 && errno != EINTR && status == WC_OK)
-        status = wc_error_set(error, WC_ERR_IO, "%.300s can't be closed: %m", f->path);
+        status = wc_error_set(error, WC_ERR_IO, "%.300s can't be closed: %m%s", f->path,
+                              wc_error_advice(errno));
     return status;
 }
 
@@ -105,15 +119,16 @@ static int rename_new(int dir, const char *from, const char *to) {
 static wc_status give_name(wc_store_file *f, wc_error *error) {
     WC_FAULT("before_rename");
     if (!wc_file_is_ours(f, f->partial))
-        return wc_error_set(error, WC_ERR_IO, "%.300s was replaced by somebody else", f->path);
+        return is_not_ours(f, error);
     if (rename_new(f->dir, f->partial, f->final) < 0)
-        return wc_error_set(error, WC_ERR_IO, "%.300s can't be renamed to %s: %m", f->path,
-                            f->final);
+        return wc_error_set(error, WC_ERR_IO, "%.300s can't be renamed to %s: %m%s", f->path,
+                            f->final, wc_error_advice(errno));
+    f->named = true;
     WC_FAULT("after_rename");
-    if (fsync(f->dir) == 0)
+    if (TEMP_FAILURE_RETRY(fsync(f->dir)) == 0)
         return WC_OK;
-    wc_error_set(error, WC_ERR_IO, "%.300s: its directory can't be made durable (fsync): %m",
-                 f->path);
+    wc_error_set(error, WC_ERR_IO, "%.300s: its directory can't be made durable (fsync): %m%s",
+                 f->path, wc_error_advice(errno));
     if (wc_file_is_ours(f, f->final))
         unlinkat(f->dir, f->final, 0); /* it may be gone after a crash: don't count on it */
     return WC_ERR_IO;

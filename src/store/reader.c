@@ -26,7 +26,7 @@ wc_status wc_reader_damaged(const wc_reader *r, wc_error *error, const char *for
 
 static wc_status open_file(wc_reader *r, wc_error *error) {
     struct stat s;
-    r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    r->fd = TEMP_FAILURE_RETRY(open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (r->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return wc_error_set(error, WC_ERR_NOT_FOUND, "there is no file %.300s", r->path);
     if (r->fd < 0 || fstat(r->fd, &s) < 0)

@@ -142,7 +142,8 @@ static wc_status write_all(int fd, const char *path, const char *from, size_t by
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return wc_error_set(error, WC_ERR_IO, "%.300s: its trailer can't be written: %m", path);
+            return wc_error_set(error, WC_ERR_IO, "%.300s: its trailer can't be written: %m%s",
+                                path, wc_error_advice(errno));
         from += n;
         offset += (uint64_t)n;
         bytes -= (size_t)n;

@@ -85,7 +85,7 @@ static void close_file(wc_writer *w) {
 /* A second open of the same file for O_DIRECT; where that is not to be had, all is buffered. */
 static int open_direct(const char *path, int fd) {
     struct stat a, b;
-    int direct = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_DIRECT);
+    int direct = TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_DIRECT));
     if (direct >= 0 && (fstat(fd, &a) < 0 || fstat(direct, &b) < 0 || a.st_dev != b.st_dev ||
                         a.st_ino != b.st_ino)) {
         close(direct);
@@ -97,9 +97,10 @@ static int open_direct(const char *path, int fd) {
 static void open_file(wc_writer *w, char *path, wc_error *error) {
     close_file(w);
     w->path = path;
-    w->fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    w->fd = TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
     if (w->fd < 0)
-        wc_error_set(error, WC_ERR_IO, "%.300s can't be opened for writing: %m", path);
+        wc_error_set(error, WC_ERR_IO, "%.300s can't be opened for writing: %m%s", path,
+                     wc_error_advice(errno));
     else
         w->direct = open_direct(path, w->fd);
 }
@@ -132,15 +133,6 @@ static bool write_all(wc_writer *w, const char *from, size_t bytes, uint64_t to)
         bytes -= (size_t)n;
     }
     return true;
-}
-
-static const char *advice(int cause) {
-    if (cause == ENOSPC || cause == EDQUOT)
-        return "; free some space, keep fewer snapshots (WAVECUT_KEEP) or set WAVECUT_DIR to "
-               "another file system";
-    if (cause == EFBIG)
-        return "; the file size limit (ulimit -f) is too low";
-    return "";
 }
 
 /* The ragged start up to a page goes out alone, so that what follows is aligned in the file. */
@@ -178,7 +170,7 @@ static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to
         hash_up_to(hashing, from + piece);
         if (!write_all(w, from, piece, to)) {
             wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
-                         w->path, piece, (unsigned long long)to, advice(errno));
+                         w->path, piece, (unsigned long long)to, wc_error_advice(errno));
             return;
         }
         from += piece;
@@ -226,14 +218,15 @@ static void sync_file(wc_writer *w, wc_error *error) {
     WC_FAULT("before_sync");
     if (w->fd < 0)
         wc_error_set(error, WC_ERR_IO, "no file is open for writing");
-    else if (fsync(w->fd) < 0)
+    else if (TEMP_FAILURE_RETRY(fsync(w->fd)) < 0)
         wc_error_set(error, WC_ERR_IO, "%.300s can't be made durable (fsync): %m%s", w->path,
-                     advice(errno));
+                     wc_error_advice(errno));
     else {
         int fd = w->fd;
         w->fd = -1;
         if (close(fd) < 0 && errno != EINTR)
-            wc_error_set(error, WC_ERR_IO, "%.300s can't be closed: %m%s", w->path, advice(errno));
+            wc_error_set(error, WC_ERR_IO, "%.300s can't be closed: %m%s", w->path,
+                         wc_error_advice(errno));
     }
     close_file(w);
 }
