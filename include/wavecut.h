@@ -205,6 +205,50 @@ wavecut_status wavecut_write(wavecut_sink *sink, const void *bytes, size_t count
  */
 wavecut_status wavecut_protect_requests(const char *name, MPI_Request requests[], int count);
 
+/* What a program says about the use of a protected array. */
+typedef enum wavecut_hint_kind { WAVECUT_NO_HINT = 0, WAVECUT_STABLE = 1 } wavecut_hint_kind;
+
+/*
+ * Says how the array that is protected under `name` is used. Local, at any time; it holds until it is said otherwise or
+ * the name is unprotected, and stays when the name is protected again.
+ *   STABLE   from each safe point to the next one nothing is written into the array that is protected under the name at the first of
+ *            them, neither by the program nor by MPI. So it is in programs with two buffers that change places:
+ *
+ *                wavecut_hint("u", WAVECUT_STABLE);
+ *                for (; step < steps; step++) {
+ *                    wavecut_safepoint();
+ *                    update(u_new, u);                              reads u, writes u_new
+ *                    swap(&u, &u_new);
+ *                    wavecut_protect("u", u, n, MPI_DOUBLE);        what is stable now is the other one
+ *                }
+ *
+ *            A record doesn't copy such an array. It is written straight from the program's memory, and what is not written when the
+ *            name gets another address or count, is unprotected, or at the next safe point, is copied then, before that call
+ *            returns. In an immediate program a record inside the blocking receive after a safe point counts as one at it.
+ *   NO_HINT  nothing is known: it is copied in the record. So it is from the start.
+ * Written straight is what lies in the file and in memory at the same place modulo 4096 bytes. That is so for memory of wavecut_alloc
+ * when the parts of all ranks have a multiple of 4096 bytes; what lies otherwise is copied by the writer's thread. Arrays of long
+ * double are copied in the record all the same, and so is one that a protected receive which is outstanding there may write into.
+ * An array that is written in spite of the hint may be saved as it was at no time, with checksums that fit. (A snapshot can't tell.)
+ * Errors: ARGUMENT (no such hint, or callbacks or requests), NAME (not protected), ORDER.
+ */
+wavecut_status wavecut_hint(const char *name, wavecut_hint_kind hint);
+
+/*
+ * Memory for arrays: of zeros, at the beginning of a page, and on huge pages (2 MiB) where the system has some, which makes
+ * copies of it faster. Local, at any time. The pages are taken when they are written first, so near the thread that does.
+ *   bytes   in
+ *   memory  out  for wavecut_free; never NULL
+ * Errors: MEMORY, ARGUMENT (`memory` is NULL).
+ */
+wavecut_status wavecut_alloc(size_t bytes, void **memory);
+
+/*
+ * Gives memory of wavecut_alloc back. Local, at any time. NULL is fine.
+ * A failure leaves it as it is. Errors: ARGUMENT (it is not from wavecut_alloc), ORDER (something in it is protected).
+ */
+wavecut_status wavecut_free(void *memory);
+
 /* Ends the protection of `name`. Local. Errors: NAME (not protected), ORDER. */
 wavecut_status wavecut_unprotect(const char *name);
 

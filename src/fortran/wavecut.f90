@@ -35,6 +35,9 @@ module wavecut
     integer(c_int), parameter :: WAVECUT_ALIGNED = 0
     integer(c_int), parameter :: WAVECUT_IMMEDIATE = 1
 
+    integer(c_int), parameter :: WAVECUT_NO_HINT = 0
+    integer(c_int), parameter :: WAVECUT_STABLE = 1
+
     integer, parameter :: WAVECUT_NAME_MAX = 255
 
     type, bind(c) :: wavecut_info
@@ -107,6 +110,12 @@ module wavecut
             integer(c_int), value :: count
         end function
 
+        integer(c_int) function wavecut_hint(name, hint)
+            import :: c_int
+            character(len=*), intent(in) :: name
+            integer(c_int), value :: hint
+        end function
+
         integer(c_int) function wavecut_unprotect(name)
             import :: c_int
             character(len=*), intent(in) :: name
@@ -131,6 +140,18 @@ module wavecut
             import :: c_int, c_ptr, c_size_t
             type(c_ptr), value :: sink, bytes
             integer(c_size_t), value :: count
+        end function
+
+        ! memory: for c_f_pointer.
+        integer(c_int) function wavecut_alloc(bytes, memory) bind(c)
+            import :: c_int, c_ptr, c_size_t
+            integer(c_size_t), value :: bytes
+            type(c_ptr), intent(out) :: memory
+        end function
+
+        integer(c_int) function wavecut_free(memory) bind(c)
+            import :: c_int, c_ptr
+            type(c_ptr), value :: memory
         end function
 
         integer(c_int) function wavecut_restore(restarted) bind(c)

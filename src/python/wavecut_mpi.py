@@ -15,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 ALIGNED, IMMEDIATE = 0, 1
+NO_HINT, STABLE = 0, 1
 _NOT_FOUND = 6
 
 _library = ctypes.CDLL(None)  # whatever stands before MPI in this process
@@ -107,6 +108,31 @@ def protect_array(name, array, shape, offset):
     _check(_library.wavecut_protect_array(_name(name), address, datatype, ctypes.c_int(array.ndim), sizes(*shape),
                                           sizes(*array.shape), sizes(*offset)))
     _keep(name, array)
+
+
+def hint(name, kind):
+    """NO_HINT, or STABLE: from each safe point to the next one nothing is written into the array that is protected there."""
+    _check(_library.wavecut_hint(_name(name), ctypes.c_int(kind)))
+
+
+class _Memory:
+    """Bytes of wavecut_alloc, which go back with the last array that uses them."""
+
+    def __init__(self, size):
+        self.address = ctypes.c_void_p()
+        _check(_library.wavecut_alloc(ctypes.c_size_t(size), ctypes.byref(self.address)))
+        self.__array_interface__ = {"data": (self.address.value, False), "shape": (size,), "typestr": "|u1", "version": 3}
+
+    def __del__(self):
+        if self.address:
+            _library.wavecut_free(self.address)
+
+
+def zeros(shape, dtype=float):
+    """As numpy.zeros, in memory on huge pages, of which snapshots are written fastest."""
+    dtype = np.dtype(dtype)
+    count = int(np.prod(shape))
+    return np.array(_Memory(count * dtype.itemsize), copy=False).view(dtype).reshape(shape)
 
 
 _Save = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)

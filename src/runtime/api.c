@@ -300,6 +300,7 @@ WC_EXPORT wavecut_status wavecut_safepoint(void) {
                                "belongs between wavecut_restore and wavecut_finalize");
     if (L.multiple)
         wc_thread_at_safepoint();
+    wc_snapshot_take_back(NULL);
     wc_core_step(&L.core);
     L.outstanding_at_safepoint = L.outstanding;
     wc_layer_poll();

@@ -45,6 +45,7 @@ int wavecut_protect_array_(const char *text, void *address, MPI_Fint type, int n
 int wavecut_protect_callback_(const char *text, wavecut_save_function *save,
                               wavecut_load_function *load, void *user, size_t length);
 int wavecut_protect_requests_(const char *text, void *requests, int count, size_t length);
+int wavecut_hint_(const char *text, int hint, size_t length);
 int wavecut_unprotect_(const char *text, size_t length);
 int wavecut_stored_(const char *text, size_t *count, MPI_Fint *type, size_t length);
 
@@ -99,6 +100,11 @@ WC_EXPORT int wavecut_protect_requests_(const char *text, void *requests, int co
                                         size_t length) {
     name n = name_of(text, length);
     return (int)wc_protect_requests(n.text, requests, count, true);
+}
+
+WC_EXPORT int wavecut_hint_(const char *text, int hint, size_t length) {
+    name n = name_of(text, length);
+    return (int)wavecut_hint(n.text, (wavecut_hint_kind)hint);
 }
 
 WC_EXPORT int wavecut_unprotect_(const char *text, size_t length) {

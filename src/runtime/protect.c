@@ -9,10 +9,18 @@
 
 #include <string.h>
 
+/* The old memory of a name that is protected again is the program's. */
+static void take_back_old(const wc_region *region) {
+    const wc_region *old = wc_regions_find(&R.regions, region->name);
+    if (old && (old->address != region->address || wc_region_bytes(old) != wc_region_bytes(region)))
+        wc_snapshot_take_back(region->name);
+}
+
 /* `error` has come from a look at the arguments; then nothing is put. */
 static wavecut_status put_region(wc_region *region, const char *name, wc_error *error) {
     if (error->status == WC_OK && wc_region_check_name(name, error) == WC_OK) {
         strcpy(region->name, name);
+        take_back_old(region);
         wc_regions_put(&R.regions, region, error);
     }
     /* Room for the copy is made here rather than in the record; there it is checked again. */
@@ -159,11 +167,34 @@ WC_EXPORT wavecut_status wavecut_unprotect(const char *name) {
         return wc_out_of_order("wavecut_unprotect",
                                "belongs between wavecut_init and wavecut_finalize");
     wc_error error = {WC_OK, ""};
+    if (name)
+        wc_snapshot_take_back(name);
     if (!name || wc_regions_remove(&R.regions, name, &error) != WC_OK) {
         if (!name)
             wc_error_set(&error, WC_ERR_NAME, "wavecut_unprotect takes a name, not NULL");
         return wc_fail(error);
     }
+    return WAVECUT_OK;
+}
+
+WC_EXPORT wavecut_status wavecut_hint(const char *name, wavecut_hint_kind hint) {
+    WC_GUARD(__func__);
+    if (!wc_is_running())
+        return wc_out_of_order("wavecut_hint", "belongs between wavecut_init and wavecut_finalize");
+    wc_error error = {WC_OK, ""};
+    wc_region *r = name ? wc_regions_find(&R.regions, name) : NULL;
+    if (!r)
+        wc_error_set(&error, WC_ERR_NAME, "wavecut_hint: \"%s\" is not protected on this rank",
+                     name ? name : "");
+    else if (hint != WAVECUT_NO_HINT && hint != WAVECUT_STABLE)
+        wc_error_set(&error, WC_ERR_ARGUMENT,
+                     "\"%s\": wavecut_hint takes WAVECUT_NO_HINT or WAVECUT_STABLE, not %d", name,
+                     (int)hint);
+    else if (r->save)
+        wc_error_set(&error, WC_ERR_ARGUMENT, "\"%s\": hints are for arrays", name);
+    if (error.status != WC_OK)
+        return wc_fail(error);
+    r->stable = hint == WAVECUT_STABLE;
     return WAVECUT_OK;
 }
 

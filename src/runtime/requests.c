@@ -4,6 +4,7 @@
 #include "datatype.h"
 #include "restore.h"
 #include "runtime.h"
+#include "snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,19 @@ static bool is_inside(const wc_region *region, int64_t offset, int64_t from, int
     return !region->save && offset + from >= 0 && offset + to <= bytes;
 }
 
+/* MPI may write there before the next safe point, whatever the program has said. */
+static void copy_what_is_received(const wc_request *r) {
+    int64_t from, to;
+    span_of((uint64_t)r->count, r->type, &from, &to);
+    for (size_t i = 0; i < R.regions.count; i++) {
+        const wc_region *region = &R.regions.at[i];
+        int64_t offset = (int64_t)((intptr_t)r->buffer - (intptr_t)region->address);
+        int64_t bytes = (int64_t)wc_region_bytes(region);
+        if (region->stable && offset + from < bytes && offset + to > 0)
+            wc_snapshot_take_back(region->name);
+    }
+}
+
 static bool find_array(const wc_request *r, wc_request_row *row) {
     int64_t from, to;
     span_of((uint64_t)r->count, r->type, &from, &to);
@@ -94,6 +108,7 @@ static const char *describe(wc_request *r, wc_request_row *row) {
         return NULL;
     }
     strcpy(row->state, r->persistent ? "started" : "receive");
+    copy_what_is_received(r);
     row->source = r->recv.source;
     row->tag = r->recv.tag;
     row->comm = r->recv.comm->uid;

@@ -220,6 +220,17 @@ void wc_snapshot_record(void) {
     WC_FAULT("after_record");
 }
 
+void wc_snapshot_take_back(const char *name) {
+    if (!R.staging.lending)
+        return;
+    int64_t start = wc_layer_now();
+    if (name)
+        wc_staging_take_back_one(&R.staging, name);
+    else
+        wc_staging_take_back(&R.staging);
+    R.info.stall_s += (double)(wc_layer_now() - start) * 1e-9;
+}
+
 static void begin(void) {
     S.waiting = false;
     S.error = (wc_error){WC_OK, ""};
@@ -373,48 +384,64 @@ static void share_places(void) {
 /* ---- writing ---- */
 
 /* Where a box begins, from `to` on; it is queued. */
-static uint64_t queue_box(const wc_region *copy, const wc_array *a, uint64_t to, wc_sums sums) {
+static uint64_t queue_box(const wc_region *copy, wc_lent *lent, const wc_array *a, uint64_t to,
+                          wc_sums sums) {
     wc_error error = {WC_OK, ""};
     uint64_t place, bytes;
     wc_box_walk walk;
     wc_box_walk_begin(&walk, &copy->box, a->chunk, wc_type_bytes(copy->type));
     if (!wc_box_walk_next(&walk, &place, &bytes))
         return to;
-    wc_writer_box(R.writer, copy->address, &copy->box, a->chunk, wc_type_bytes(copy->type), to,
-                  sums, &error);
+    wc_writer_box(R.writer, copy->address, lent, &copy->box, a->chunk, wc_type_bytes(copy->type),
+                  to, sums, &error);
     keep_error(&error);
     return to + place;
 }
 
 static const wc_sums NO_SUMS = {NULL, NULL};
 
-static void queue(const void *from, uint64_t bytes, uint64_t to, wc_sums sums) {
+static void queue_lent(const void *from, wc_lent *lent, uint64_t bytes, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
     if (bytes)
-        wc_writer_extent(R.writer, from, bytes, to, sums, &error);
+        wc_writer_extent(R.writer, from, lent, bytes, to, sums, &error);
     keep_error(&error);
+}
+
+static void queue(const void *from, uint64_t bytes, uint64_t to, wc_sums sums) {
+    queue_lent(from, NULL, bytes, to, sums);
 }
 
 /* Remembers where the region begins in a page of the file: the next copy is laid out so. */
 static void note_skew(const wc_region *copy, uint64_t place) {
     wc_region *r = wc_regions_find(&R.regions, copy->name);
-    if (r)
-        r->skew = place % 4096;
+    if (!r)
+        return;
+    r->skew = place % 4096;
+    if (!r->stable || r->told || ((uintptr_t)r->address - place) % 4096 == 0)
+        return;
+    r->told = true;
+    wc_log_rank(WC_LOG_INFO,
+                "\"%s\": its address and its place in the file differ modulo the page, so the "
+                "writer's thread copies it before it is written",
+                r->name);
 }
 
 /* The hashes of its blocks go to `hashes`. */
-static void write_array(const wc_region *copy, size_t k, uint64_t *hashes) {
+static void write_array(size_t i, uint64_t *hashes) {
+    const wc_region *copy = &R.staging.copies[i];
+    wc_lent *lent = wc_staging_lent(&R.staging, i);
+    size_t k = wc_manifest_find(&S.manifest, copy->name);
     wc_index_row *row = &S.index[k];
     const wc_array *a = &S.manifest.arrays[k];
     uint64_t place = S.created->places[k].data;
     wc_sums sums = {hashes, &row->checksum};
     if (copy->box.ndims) {
         *row = wc_index_row_of(&copy->box);
-        place = queue_box(copy, a, place, sums);
+        place = queue_box(copy, lent, a, place, sums);
     } else {
         *row = (wc_index_row){.first = S.firsts[k], .count = S.counts[k], .present = 1};
         place += row->first * wc_type_bytes(copy->type);
-        queue(copy->address, wc_region_bytes(copy), place, sums);
+        queue_lent(copy->address, lent, wc_region_bytes(copy), place, sums);
     }
     row->blocks_first = S.firsts[S.manifest.count + k];
     note_skew(copy, place);
@@ -444,9 +471,8 @@ static void write_state(void) {
     /* The copies are sorted by name, as the union is. */
     uint64_t *hashes = S.part_hashes;
     for (size_t i = 0; i < R.staging.count; i++) {
-        const wc_region *copy = &R.staging.copies[i];
-        write_array(copy, wc_manifest_find(&S.manifest, copy->name), hashes);
-        hashes += wc_blocks(wc_region_bytes(copy));
+        write_array(i, hashes);
+        hashes += wc_blocks(wc_region_bytes(&R.staging.copies[i]));
     }
     hashes = S.part_hashes;
     for (size_t k = 0; k < n; k++) {
@@ -583,6 +609,7 @@ static void clear(void) {
 
 void wc_snapshot_finished(bool committed) {
     wc_rows_free(&S.rows);
+    wc_staging_drop(&R.staging);
     if (S.stage != STAGE_VOTE)
         return; /* void before anything was written */
     S.published = (wc_published){.id = S.created->id};

@@ -21,6 +21,10 @@ void wc_snapshot_all_recorded(void);
 void wc_snapshot_settled(bool valid);
 void wc_snapshot_finished(bool committed);
 
+/* The program may write its memory from now on, all of it (NULL) or what is protected under a name: what the writer still
+ * takes from there is copied. */
+void wc_snapshot_take_back(const char *name);
+
 /* Goes on as far as possible without waiting. */
 void wc_snapshot_advance(void);
 bool wc_snapshot_busy(void);

@@ -62,9 +62,11 @@ wc_region *wc_regions_find(const wc_regions *regions, const char *name) {
 wc_status wc_regions_put(wc_regions *regions, const wc_region *region, wc_error *error) {
     wc_region *old = wc_regions_find(regions, region->name);
     if (old) {
-        size_t skew = old->skew;
+        wc_region before = *old;
         *old = *region;
-        old->skew = skew;
+        old->skew = before.skew;
+        old->stable = before.stable && !region->save;
+        old->told = before.told;
         return WC_OK;
     }
     for (size_t i = 0; i < regions->count; i++) {

@@ -23,6 +23,8 @@ typedef struct wc_region {
     int (*save)(void *user, struct wavecut_sink *sink);
     int (*load)(void *user, const void *bytes, size_t count);
     void *user;
+    bool stable;  /* the program doesn't write it before its next safe point */
+    bool told;    /* that it can't be written straight from there */
     bool fortran; /* requests at `user` are handles of Fortran */
 } wc_region;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "staging.h"
 
+#include "../store/copy.h"
+
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +52,16 @@ static wc_status too_much(uint64_t bytes, uint64_t limit, wc_error *error) {
 
 wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uint64_t limit,
                              wc_error *error) {
+    wc_staging_drop(staging);
     if (staging->room < regions->count) {
         wc_region *copies = realloc(staging->copies, regions->count * sizeof *copies);
         if (!copies)
             return wc_error_set(error, WC_ERR_MEMORY, "no memory to list the protected arrays");
         staging->copies = copies;
+        wc_lent *lents = realloc(staging->lents, regions->count * sizeof *lents);
+        if (!lents)
+            return wc_error_set(error, WC_ERR_MEMORY, "no memory to list the protected arrays");
+        staging->lents = lents;
         staging->room = regions->count;
     }
     uint64_t bytes = bytes_needed(regions);
@@ -82,6 +89,8 @@ static void begin(wc_staging *staging, const wc_regions *regions) {
     staging->count = regions->count;
     if (regions->count)
         memcpy(staging->copies, regions->at, regions->count * sizeof *regions->at);
+    for (size_t i = 0; i < staging->count; i++)
+        staging->lents[i] = (wc_lent){NULL};
 }
 
 void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions) {
@@ -104,15 +113,44 @@ static void zero_padding(wc_region *copy) {
         memset(p + 10, 0, step - 10);
 }
 
-static void copy_flat(wc_staging *staging, wc_region *copy) {
+static void copy_flat(wc_staging *staging, size_t i) {
+    wc_region *copy = &staging->copies[i];
     const void *from = copy->address;
+    bool padded = (copy->type == WC_TYPE_FLD || copy->type == WC_TYPE_CLD) && LDBL_MANT_DIG == 64;
     copy->address = next_place(staging, copy);
     take_place(staging, copy);
-    if (copy->count)
-        memcpy(copy->address, from, wc_region_bytes(copy));
-    bool long_double = copy->type == WC_TYPE_FLD || copy->type == WC_TYPE_CLD;
-    if (long_double && LDBL_MANT_DIG == 64)
+    if (copy->stable && copy->count && !padded) {
+        wc_lent_begin(&staging->lents[i], from, copy->address, wc_region_bytes(copy));
+        staging->lending = true;
+        return;
+    }
+    wc_copy(copy->address, from, wc_region_bytes(copy));
+    if (padded)
         zero_padding(copy);
+}
+
+/* ---- lent memory ---- */
+
+wc_lent *wc_staging_lent(wc_staging *staging, size_t i) {
+    return staging->lents[i].bytes ? &staging->lents[i] : NULL;
+}
+
+void wc_staging_take_back(wc_staging *staging) {
+    for (size_t i = 0; staging->lending && i < staging->count; i++)
+        wc_lent_take_back(&staging->lents[i]);
+    staging->lending = false;
+}
+
+void wc_staging_take_back_one(wc_staging *staging, const char *name) {
+    for (size_t i = 0; staging->lending && i < staging->count; i++)
+        if (strcmp(staging->copies[i].name, name) == 0)
+            wc_lent_take_back(&staging->lents[i]);
+}
+
+void wc_staging_drop(wc_staging *staging) {
+    for (size_t i = 0; staging->lending && i < staging->count; i++)
+        wc_lent_drop(&staging->lents[i]);
+    staging->lending = false;
 }
 
 /* ---- callbacks ---- */
@@ -127,10 +165,13 @@ static wc_status grow(wc_staging *staging, uint64_t bytes, uint64_t limit, wc_er
         return wc_error_set(error, WC_ERR_MEMORY,
                             "no memory for a copy of the protected state (%llu MiB)",
                             (unsigned long long)(bytes >> 20));
-    for (size_t i = 0; i < staging->count; i++)
-        if (staging->copies[i].address) /* not a callback's that is still to come */
-            staging->copies[i].address =
-                memory + ((char *)staging->copies[i].address - staging->memory);
+    for (size_t i = 0; i < staging->count; i++) {
+        wc_region *copy = &staging->copies[i];
+        if (copy->address) /* not a callback's that is still to come */
+            copy->address = memory + ((char *)copy->address - staging->memory);
+        if (staging->lents[i].bytes)
+            staging->lents[i].copy = copy->address;
+    }
     staging->memory = memory;
     staging->bytes = bytes;
     return WC_OK;
@@ -174,7 +215,7 @@ wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t lim
     begin(staging, regions);
     for (size_t i = 0; i < staging->count; i++)
         if (!staging->copies[i].save)
-            copy_flat(staging, &staging->copies[i]);
+            copy_flat(staging, i);
     /* Behind the others: how long these get is known only afterwards. */
     for (size_t i = 0; i < staging->count && status == WC_OK; i++) {
         wc_region *copy = &staging->copies[i];
@@ -189,5 +230,6 @@ wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t lim
 void wc_staging_free(wc_staging *staging) {
     unmap(staging);
     free(staging->copies);
+    free(staging->lents);
     *staging = (wc_staging){0};
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The copy of the protected regions that a record makes. Its memory is kept and was touched
+ * The copy of the protected regions that a record makes, but of those that the program doesn't write before its next safe
+ * point: they are lent to the writer until then (store/lent.h), and have a place here. Its memory is kept and was touched
  * beforehand: copying into fresh memory costs several times as much, and that time would be the
  * application's.
  */
 #ifndef WC_STATE_STAGING_H
 #define WC_STATE_STAGING_H
 
+#include "../store/lent.h"
 #include "region.h"
 
 typedef struct wc_staging {
@@ -14,7 +16,9 @@ typedef struct wc_staging {
     size_t bytes;      /* of `memory` */
     size_t used;       /* of them, by the copies that have their place */
     wc_region *copies; /* `address` points into `memory` */
+    wc_lent *lents;    /* [count], of those that are or were lent */
     size_t count, room;
+    bool lending; /* some may be lent still */
 } wc_staging;
 
 /* What a save callback writes into: the end of the staging memory, which grows with it. */
@@ -36,10 +40,20 @@ wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uin
 /* Gives each region its place; nothing is copied. There must be room (wc_staging_reserve). */
 void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions);
 
-/* Copies all regions, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
+/* Copies or lends all regions, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
  * when regions have grown over the limit; CALLBACK. */
 wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
                           wc_error *error);
+
+/* Of copy number i; NULL if it has been made in the record. */
+wc_lent *wc_staging_lent(wc_staging *staging, size_t i);
+
+/* The program writes its memory from now on: all of it, or that of one name. */
+void wc_staging_take_back(wc_staging *staging);
+void wc_staging_take_back_one(wc_staging *staging, const char *name);
+
+/* The attempt is over: what is lent still is not needed any more. */
+void wc_staging_drop(wc_staging *staging);
 
 /* Appends to what a save callback has written. Errors: MEMORY, and from then on always. */
 wc_status wc_sink_write(wavecut_sink *sink, const void *bytes, size_t count);

@@ -3,7 +3,7 @@
  * Named faults, for tests: WAVECUT_FAULT="name[@rank],…". They exist only in builds with WC_FAULTS;
  * any other build refuses the variable.
  *
- * Points kill the process there (SIGKILL). Switches break one rule of the protocol.
+ * Points kill the process there (SIGKILL). Switches break one rule of the protocol; slow_writer only takes time.
  */
 #ifndef WC_STORE_FAULT_H
 #define WC_STORE_FAULT_H
@@ -29,7 +29,9 @@
     X(receives_not_taken_back)                                                                     \
     X(handover_order)                                                                              \
     X(counts_not_carried)                                                                          \
-    X(requests_allowed)
+    X(requests_allowed)                                                                            \
+    X(slow_writer)                                                                                 \
+    X(late_copy_left_out)
 
 /* Is WAVECUT_FAULT unset, or made of known names in a build that has them? Errors: SETTING. */
 wc_status wc_fault_check(wc_error *error);

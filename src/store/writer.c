@@ -36,12 +36,14 @@ typedef struct wc_job {
         char *path; /* the job's */
         struct {
             const char *from;
+            wc_lent *lent;
             size_t bytes;
             uint64_t to;
             wc_sums sums;
         } extent;
         struct {
             const char *from;
+            wc_lent *lent;
             const wc_box *box;
             const uint64_t *chunk;
             size_t each;
@@ -146,34 +148,61 @@ static size_t next_piece(const char *from, size_t left, uint64_t to) {
     return piece - piece % PAGE ? piece - piece % PAGE : piece;
 }
 
-/* The bytes of an extent or a box that are still to be hashed. */
-typedef struct wc_hashing {
-    const char *at;
-    uint64_t left, *hashes; /* NULL: none are */
-} wc_hashing;
+/* What an extent or a box is written from. */
+typedef struct wc_source {
+    const char *memory;
+    wc_lent *lent; /* NULL: the bytes stay there; else they come there when they have to */
+    uint64_t bytes, at, hashed; /* in all, that are written, that are hashed */
+    uint64_t *hashes;           /* of the blocks; NULL: none are hashed */
+} wc_source;
 
-/* The blocks that begin before `end`. */
-static void hash_up_to(wc_hashing *h, const char *end) {
-    while (h->hashes && h->left && h->at < end) {
-        size_t n = wc_block_bytes(h->left, 0);
-        wc_block_hashes(h->at, n, h->hashes++);
-        h->at += n;
-        h->left -= n;
-    }
+/* The blocks that begin before `end`: so far is read. */
+static uint64_t end_of_blocks(const wc_source *source, uint64_t end) {
+    uint64_t blocks = wc_blocks(end) * WC_BLOCK_BYTES;
+    return blocks < source->bytes ? blocks : source->bytes;
+}
+
+static void hash_up_to(wc_source *source, const char *base, uint64_t end) {
+    if (!source->hashes || end <= source->hashed)
+        return;
+    wc_block_hashes(base + source->hashed, end - source->hashed,
+                    source->hashes + source->hashed / WC_BLOCK_BYTES);
+    source->hashed = end;
+}
+
+/* Hashes and writes the next bytes. The hash of the program's memory is that of the copy, too: so only the writing is repeated
+ * when that memory has been taken back meanwhile. */
+static bool write_next(wc_writer *w, wc_source *source, size_t piece, uint64_t to) {
+    const char *base = source->memory;
+    uint64_t end = source->at + piece, read_end = end_of_blocks(source, end);
+    bool written, stands;
+    do {
+        if (source->lent)
+            base = wc_lent_hold(source->lent, source->at, read_end, to);
+        hash_up_to(source, base, read_end);
+        if (source->lent)
+            wc_lent_release();
+        if (wc_fault_on("slow_writer"))
+            usleep(20000);
+        written = write_all(w, base + source->at, piece, to);
+        stands = !source->lent || wc_lent_written(source->lent, base, source->at, end);
+    } while (!stands);
+    source->at = end;
+    return written;
 }
 
 /* Bytes that stand together in the file. */
-static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to,
-                        wc_hashing *hashing, wc_error *error) {
+static void write_piece(wc_writer *w, wc_source *source, size_t left, uint64_t to,
+                        wc_error *error) {
     while (left) {
-        size_t piece = next_piece(from, left, to);
-        hash_up_to(hashing, from + piece);
-        if (!write_all(w, from, piece, to)) {
+        const char *base =
+            source->lent ? wc_lent_where(source->lent, source->at, to) : source->memory;
+        size_t piece = next_piece(base + source->at, left, to);
+        if (!write_next(w, source, piece, to)) {
             wc_error_set(error, WC_ERR_IO, "%.200s: %zu bytes can't be written at %llu: %m%s",
                          w->path, piece, (unsigned long long)to, wc_error_advice(errno));
             return;
         }
-        from += piece;
         to += piece;
         left -= piece;
     }
@@ -181,23 +210,24 @@ static void write_piece(wc_writer *w, const char *from, size_t left, uint64_t to
 
 static void write_extent(wc_writer *w, const wc_job *job, wc_error *error) {
     wc_sums sums = job->extent.sums;
-    wc_hashing hashing = {job->extent.from, job->extent.bytes, sums.blocks};
-    write_piece(w, job->extent.from, job->extent.bytes, job->extent.to, &hashing, error);
+    wc_source source = {.memory = job->extent.from,
+                        .lent = job->extent.lent,
+                        .bytes = job->extent.bytes,
+                        .hashes = sums.blocks};
+    write_piece(w, &source, job->extent.bytes, job->extent.to, error);
     if (sums.blocks && error->status == WC_OK)
         *sums.checksum = wc_block_checksum(sums.blocks, wc_blocks(job->extent.bytes));
 }
 
 static void write_box(wc_writer *w, const wc_job *job, wc_error *error) {
-    const char *from = job->box.from;
     wc_sums sums = job->box.sums;
     uint64_t place, bytes, all = wc_box_elements(job->box.box) * job->box.each;
-    wc_hashing hashing = {from, all, sums.blocks};
+    wc_source source = {
+        .memory = job->box.from, .lent = job->box.lent, .bytes = all, .hashes = sums.blocks};
     wc_box_walk walk;
     wc_box_walk_begin(&walk, job->box.box, job->box.chunk, job->box.each);
-    while (error->status == WC_OK && wc_box_walk_next(&walk, &place, &bytes)) {
-        write_piece(w, from, bytes, job->box.to + place, &hashing, error);
-        from += bytes;
-    }
+    while (error->status == WC_OK && wc_box_walk_next(&walk, &place, &bytes))
+        write_piece(w, &source, bytes, job->box.to + place, error);
     if (error->status == WC_OK)
         *sums.checksum = wc_block_checksum(sums.blocks, wc_blocks(all));
 }
@@ -372,16 +402,16 @@ wc_status wc_writer_open(wc_writer *w, const char *path, wc_error *error) {
     return status;
 }
 
-wc_status wc_writer_extent(wc_writer *w, const void *from, size_t bytes, uint64_t to, wc_sums sums,
-                           wc_error *error) {
-    wc_job job = {.kind = JOB_EXTENT,
-                  .extent = {.from = from, .bytes = bytes, .to = to, .sums = sums}};
+wc_status wc_writer_extent(wc_writer *w, const void *from, wc_lent *lent, size_t bytes, uint64_t to,
+                           wc_sums sums, wc_error *error) {
+    wc_job job = {.kind = JOB_EXTENT, .extent = {from, lent, bytes, to, sums}};
     return enqueue(w, &job, error);
 }
 
-wc_status wc_writer_box(wc_writer *w, const void *from, const wc_box *box, const uint64_t *chunk,
-                        size_t each, uint64_t to, wc_sums sums, wc_error *error) {
-    wc_job job = {.kind = JOB_BOX, .box = {from, box, chunk, each, to, sums}};
+wc_status wc_writer_box(wc_writer *w, const void *from, wc_lent *lent, const wc_box *box,
+                        const uint64_t *chunk, size_t each, uint64_t to, wc_sums sums,
+                        wc_error *error) {
+    wc_job job = {.kind = JOB_BOX, .box = {from, lent, box, chunk, each, to, sums}};
     return enqueue(w, &job, error);
 }
 

@@ -13,6 +13,7 @@
 #include "block.h"
 #include "box.h"
 #include "error.h"
+#include "lent.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,13 +39,14 @@ typedef struct wc_sums {
 } wc_sums;
 
 /* Queues `bytes` at `from` for file offset `to`. The memory is the caller's and must not change
- * until wc_writer_idle. */
-wc_status wc_writer_extent(wc_writer *writer, const void *from, size_t bytes, uint64_t to,
-                           wc_sums sums, wc_error *error);
+ * until wc_writer_idle. `lent` (or NULL): the caller's likewise; the bytes are where it says, and
+ * `from` is its copy. */
+wc_status wc_writer_extent(wc_writer *writer, const void *from, wc_lent *lent, size_t bytes,
+                           uint64_t to, wc_sums sums, wc_error *error);
 
 /* The same for a rank's part of a global array of such chunks, whose elements have `each` bytes and begin at file offset
  * `to`. The box and the shape of the chunks are the caller's, likewise. */
-wc_status wc_writer_box(wc_writer *writer, const void *from, const wc_box *box,
+wc_status wc_writer_box(wc_writer *writer, const void *from, wc_lent *lent, const wc_box *box,
                         const uint64_t *chunk, size_t each, uint64_t to, wc_sums sums,
                         wc_error *error);
 

@@ -125,9 +125,16 @@ contains
     end subroutine
 
     subroutine begin()
+        type(c_ptr) :: memory
         call expect(wavecut_init(RAW(MPI_COMM_WORLD)) == WAVECUT_OK, "wavecut_init")
         call expect(wavecut_cut(merge(WAVECUT_IMMEDIATE, WAVECUT_ALIGNED, mode == "immediate")) == WAVECUT_OK, "wavecut_cut")
         call expect(wavecut_protect("u", c_loc(u), size(u, kind=c_size_t), RAW(MPI_DOUBLE_PRECISION)) == WAVECUT_OK, "u")
+        call expect(wavecut_hint("u ", WAVECUT_STABLE) == WAVECUT_OK, "a hint")
+        call expect(wavecut_hint("u", WAVECUT_NO_HINT) == WAVECUT_OK, "no hint")
+        call expect(wavecut_hint("nothing", WAVECUT_STABLE) == WAVECUT_ERR_NAME, "a hint for nothing")
+        call expect(wavecut_alloc(100_c_size_t, memory) == WAVECUT_OK, "alloc")
+        call expect(wavecut_free(memory) == WAVECUT_OK, "free")
+        call expect(wavecut_free(memory) == WAVECUT_ERR_ARGUMENT, "free again")
         call expect(wavecut_protect("step", c_loc(step), 1_c_size_t, RAW(MPI_INTEGER8)) == WAVECUT_OK, "step")
         call expect(wavecut_protect("word", c_loc(word), 1_c_size_t, RAW(MPI_INTEGER8)) == WAVECUT_OK, "word")
         call expect(wavecut_protect_requests("halo", c_loc(halo), -1) == WAVECUT_ERR_ARGUMENT, "-1 requests")

@@ -24,6 +24,7 @@ def protect_all(table):
         held = wavecut.stored(name)
         assert held in (None, (here.size, here.dtype)), (name, held)
         wavecut.protect(name, here if held is None else np.zeros(*held))
+    wavecut.hint("float64", wavecut.STABLE)
     wavecut.protect_array("table", table, (2 * MPI.COMM_WORLD.size, 3), (2 * RANK, 0))
     wavecut.protect("gone", table)
     wavecut.unprotect("gone")
@@ -70,7 +71,9 @@ def until_snapshot(name):
 def main():
     wavecut.init()
     wavecut.cut(wavecut.ALIGNED)
-    table = np.arange(6.0).reshape(2, 3) + 6 * RANK
+    table = wavecut.zeros((2, 3))
+    assert not table.any() and table.ctypes.data % 4096 == 0
+    table[...] = np.arange(6.0).reshape(2, 3) + 6 * RANK
     expected = table.copy()
     protect_all(table)
     protect_callbacks()

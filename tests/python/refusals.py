@@ -56,6 +56,8 @@ refused(wavecut.Error, "is no name", wavecut.protect_requests, "no blanks", [])
 refused(wavecut.Error, "is no name", wavecut.protect_callback, "no blanks", bytes, bytes)
 assert "r" not in wavecut._requests and "no blanks" not in wavecut._protected
 refused(wavecut.Error, "v", wavecut.unprotect, "v")
+refused(wavecut.Error, "not protected", wavecut.hint, "v", wavecut.STABLE)
+refused(wavecut.Error, "not 5", wavecut.hint, "u", 5)
 refused(wavecut.Error, "WAVECUT_ALIGNED or WAVECUT_IMMEDIATE", wavecut.cut, 7)
 refused(wavecut.Error, "belongs between wavecut_restore", wavecut.safepoint)
 requests = [MPI.REQUEST_NULL]

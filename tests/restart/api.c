@@ -96,6 +96,7 @@ static void nothing_is_open(void) {
     RETURNS(wavecut_protect_array("x", &x, MPI_INT, 1, one, one, zero), ERR_ORDER,
             "wavecut_protect_array");
     RETURNS(wavecut_unprotect("x"), ERR_ORDER, "wavecut_unprotect");
+    RETURNS(wavecut_hint("x", WAVECUT_STABLE), ERR_ORDER, "wavecut_hint");
     RETURNS(wavecut_stored("x", NULL, NULL), ERR_ORDER, "wavecut_stored");
     RETURNS(wavecut_restore(NULL), ERR_ORDER, "wavecut_restore");
     RETURNS(wavecut_safepoint(), ERR_ORDER, "wavecut_safepoint");
@@ -162,10 +163,45 @@ static void arguments(void) {
     RETURNS(wavecut_protect("x", x, 3, MPI_DATATYPE_NULL), ERR_TYPE, "MPI_DATATYPE_NULL");
     RETURNS(wavecut_protect("x", NULL, 3, MPI_DOUBLE), ERR_ARGUMENT, "\"x\": the address of 3");
     RETURNS(wavecut_protect("x", x, SIZE_MAX / 4, MPI_DOUBLE), ERR_ARGUMENT, "more than there is");
+    RETURNS(wavecut_hint("y", WAVECUT_STABLE), ERR_NAME, "\"y\" is not protected");
+    RETURNS(wavecut_hint(NULL, WAVECUT_STABLE), ERR_NAME, "not protected");
+    RETURNS(wavecut_hint("x", (wavecut_hint_kind)9), ERR_ARGUMENT, "not 9");
+    WORKS(wavecut_protect_requests("r", NULL, 0));
+    RETURNS(wavecut_hint("r", WAVECUT_STABLE), ERR_ARGUMENT, "hints are for arrays");
     TRUE(restore() == 0);
     attempt(NULL); /* with "x" as it was before these failures */
     WORKS(wavecut_finalize());
     MPI_Type_free(&pair);
+}
+
+/* Sizes on both sides of a huge page. It can be had without a run, and goes back when nothing in it is protected any more. */
+static void memory(void) {
+    static const size_t sizes[] = {0, 1, 4096, 2 << 20, (5 << 20) + 1};
+    void *at[5];
+    RETURNS(wavecut_alloc(1, NULL), ERR_ARGUMENT, "NULL");
+    RETURNS(wavecut_alloc(SIZE_MAX - 5, &at[0]), ERR_MEMORY, "18446744073709551610 bytes");
+    for (int i = 0; i < 5; i++) {
+        WORKS(wavecut_alloc(sizes[i], &at[i]));
+        TRUE((uintptr_t)at[i] % 4096 == 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            TRUE(((const char *)at[i])[k] == 0);
+        memset(at[i], 1, sizes[i]);
+    }
+    begin(MPI_COMM_WORLD);
+    WORKS(wavecut_protect("x", (char *)at[3] + 4096, 10, MPI_CHAR));
+    WORKS(wavecut_protect("y", (char *)at[4] + (5 << 20), 1, MPI_CHAR));
+    RETURNS(wavecut_free(at[3]), ERR_ORDER, "\"x\" in it is protected");
+    RETURNS(wavecut_free(at[4]), ERR_ORDER, "\"y\" in it is protected");
+    RETURNS(wavecut_free((char *)at[3] + 4096), ERR_ARGUMENT, "is not from wavecut_alloc");
+    WORKS(wavecut_unprotect("x"));
+    for (int i = 0; i < 4; i++)
+        WORKS(wavecut_free(at[i]));
+    TRUE(restore() == 0);
+    attempt(NULL);
+    WORKS(wavecut_finalize());
+    WORKS(wavecut_free(at[4]));
+    RETURNS(wavecut_free(at[4]), ERR_ARGUMENT, "is not from wavecut_alloc");
+    WORKS(wavecut_free(NULL));
 }
 
 /* ---- what is in the file; read by the script, and by the next start ---- */
@@ -440,6 +476,7 @@ static const struct {
 } cases[] = {{"order", order},
              {"names", names},
              {"arguments", arguments},
+             {"memory", memory},
              {"changes", changes},
              {"changes_again", changes_again},
              {"mismatch", mismatch},

@@ -155,7 +155,7 @@ static const wc_sums NO_SUMS = {NULL, NULL};
 
 static void queue(wc_writer *writer, const void *from, size_t bytes, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
-    if (bytes && wc_writer_extent(writer, from, bytes, to, sums, &error) != WC_OK)
+    if (bytes && wc_writer_extent(writer, from, NULL, bytes, to, sums, &error) != WC_OK)
         fail_msg("%s", error.text);
 }
 

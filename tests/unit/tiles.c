@@ -109,15 +109,15 @@ static void write_boxes(const tiling *t, const wc_array *a, const char *path, wc
         rows[i].blocks_first = blocks;
         blocks += wc_blocks(count * EACH);
         hashes[i] = calloc(blocks - rows[i].blocks_first, sizeof *hashes[i]);
-        assert_int_equal(wc_writer_box(w, data[i], &own[i], a->chunk, EACH, place.data,
+        assert_int_equal(wc_writer_box(w, data[i], NULL, &own[i], a->chunk, EACH, place.data,
                                        (wc_sums){hashes[i], &rows[i].checksum}, &error),
                          WC_OK);
     }
-    wc_writer_extent(w, ranks, n * sizeof *ranks, ranks_place, none, &error);
+    wc_writer_extent(w, ranks, NULL, n * sizeof *ranks, ranks_place, none, &error);
     for (uint32_t i = 0; i < n; i++)
-        wc_writer_extent(w, &rows[i], bytes, place.index + i * bytes, none, &error);
+        wc_writer_extent(w, &rows[i], NULL, bytes, place.index + i * bytes, none, &error);
     for (uint32_t i = 0; i < n; i++)
-        wc_writer_extent(w, hashes[i], wc_blocks(rows[i].count * EACH) * sizeof *hashes[i],
+        wc_writer_extent(w, hashes[i], NULL, wc_blocks(rows[i].count * EACH) * sizeof *hashes[i],
                          place.blocks + rows[i].blocks_first * sizeof *hashes[i], none, &error);
     wc_writer_sync(w, &error);
     wc_writer_wait(w, &error);

@@ -99,7 +99,7 @@ static void any_extent(void **state) {
                 uint64_t blocks[ROOM_BLOCKS] = {0}, checksum = 0, to = 8192 * (s + 1) + skews[k];
                 wc_sums sums = {blocks, &checksum};
                 const unsigned char *from = f->memory + 4096 * s + skews[m];
-                assert_int_equal(wc_writer_extent(f->writer, from, sizes[s], to, sums, NULL),
+                assert_int_equal(wc_writer_extent(f->writer, from, NULL, sizes[s], to, sums, NULL),
                                  WC_OK);
                 wait_well(f);
                 expect_sums(from, sizes[s], blocks, checksum);
@@ -125,7 +125,7 @@ static void neighbours(void **state) {
              * O_DIRECT */
             uint64_t to = 4096 + (uint64_t)r * BYTES;
             assert_int_equal(wc_writer_extent(writers[r], f->memory + to + 4096 * (size_t)round,
-                                              BYTES, to, NO_SUMS, NULL),
+                                              NULL, BYTES, to, NO_SUMS, NULL),
                              WC_OK);
         }
         for (int r = 0; r < RANKS; r++) {
@@ -160,9 +160,9 @@ static void in_order(void **state) {
     order o = {.hash = &hash};
     wc_writer_open(f->writer, f->path, NULL);
     wc_writer_run(f->writer, see, &o, NULL);
-    wc_writer_extent(f->writer, f->memory, 1000, 0, (wc_sums){&block, &hash}, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 1000, 0, (wc_sums){&block, &hash}, NULL);
     wc_writer_run(f->writer, see, &o, NULL);
-    wc_writer_extent(f->writer, &hash, sizeof hash, 2000, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, &hash, NULL, sizeof hash, 2000, NO_SUMS, NULL);
     wait_well(f);
     assert_int_equal(o.count, 2);
     expect_sums(f->memory, 1000, &block, o.hash_seen);
@@ -175,7 +175,7 @@ static void many_pieces(void **state) {
     uint64_t(*hashes)[2] = calloc(PIECES, sizeof *hashes);
     wc_writer_open(f->writer, f->path, NULL);
     for (size_t i = 0; i < PIECES; i++)
-        assert_int_equal(wc_writer_extent(f->writer, f->memory + 10 * i, 10, 10 * i,
+        assert_int_equal(wc_writer_extent(f->writer, f->memory + 10 * i, NULL, 10, 10 * i,
                                           (wc_sums){&hashes[i][0], &hashes[i][1]}, NULL),
                          WC_OK);
     wc_writer_sync(f->writer, NULL);
@@ -212,7 +212,7 @@ static void stop_does_what_is_queued(void **state) {
     fixture *f = *state;
     wc_writer_open(f->writer, f->path, NULL);
     for (size_t i = 0; i < 100; i++)
-        wc_writer_extent(f->writer, f->memory + 4096 * i, 4096, 4096 * i, NO_SUMS, NULL);
+        wc_writer_extent(f->writer, f->memory + 4096 * i, NULL, 4096, 4096 * i, NO_SUMS, NULL);
     wc_writer_stop(f->writer);
     f->writer = NULL;
     expect_bytes(f, 0, f->memory, 409600);
@@ -225,13 +225,13 @@ static void no_file(void **state) {
     char missing[PATH_MAX + 8];
     snprintf(missing, sizeof missing, "%s.none", f->path);
     wc_writer_open(f->writer, missing, NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 10, 0, NO_SUMS, NULL);
     wc_writer_sync(f->writer, NULL);
     expect_error(f, missing); /* the first error, not those that follow from it */
-    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 10, 0, NO_SUMS, NULL);
     expect_error(f, "no file is open");
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 10, 0, NO_SUMS, NULL);
     wc_writer_sync(f->writer, NULL);
     wait_well(f);
     expect_bytes(f, 0, f->memory, 10);
@@ -255,7 +255,7 @@ static void task_fails(void **state) {
     wc_writer_open(f->writer, f->path, NULL);
     wc_writer_run(f->writer, fail_task, "first", NULL);
     wc_writer_run(f->writer, fail_task, "second", NULL);
-    wc_writer_extent(f->writer, f->memory, 10, 0, NO_SUMS, NULL); /* its own business */
+    wc_writer_extent(f->writer, f->memory, NULL, 10, 0, NO_SUMS, NULL); /* its own business */
     expect_error(f, "first");
     expect_bytes(f, 0, f->memory, 10);
 }
@@ -269,7 +269,7 @@ static void file_size_limit(void **state) {
     limit.rlim_cur = 1 << 20;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 4 << 20, 0, NO_SUMS, NULL);
     wc_error error;
     wc_writer_wait(f->writer, &error);
     setrlimit(RLIMIT_FSIZE, &before);
@@ -285,7 +285,7 @@ static void full_disk(void **state) {
     }
     int fd = open(f->path, O_WRONLY | O_CREAT, 0666);
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 4 << 20, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 4 << 20, 0, NO_SUMS, NULL);
     wc_error error;
     wc_writer_wait(f->writer, &error);
     close(fd);
@@ -304,7 +304,7 @@ static void given_up(void **state) {
     }
     close(open(f->path, O_WRONLY | O_CREAT, 0666));
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, 1000, 0, NO_SUMS, NULL);
+    wc_writer_extent(f->writer, f->memory, NULL, 1000, 0, NO_SUMS, NULL);
     wc_writer_close(f->writer, NULL);
     wait_well(f);
     assert_int_equal(umount(f->dir), 0);
