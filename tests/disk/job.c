@@ -110,7 +110,7 @@ static const wc_sums NO_SUMS = {NULL, NULL};
 static void queue(attempt *a, int rank, const void *from, size_t bytes, uint64_t to, wc_sums sums) {
     wc_error error = {WC_OK, ""};
     if (bytes)
-        wc_writer_extent(a->ranks[rank].writer, from, bytes, to, sums, &error);
+        wc_writer_extent(a->ranks[rank].writer, from, NULL, bytes, to, sums, &error);
     keep_error(a, &error);
 }
 
@@ -143,8 +143,8 @@ static void write_array(attempt *a, int rank, int array) {
                       .local = {TILE, 4 * TILE}};
     d->index[array] = wc_index_row_of(&d->box);
     d->index[array].blocks_first = blocks;
-    wc_writer_box(d->writer, d->elements[array], &d->box, a->arrays[array].chunk, each_of(array),
-                  a->places[array].data, sums, &error);
+    wc_writer_box(d->writer, d->elements[array], NULL, &d->box, a->arrays[array].chunk,
+                  each_of(array), a->places[array].data, sums, &error);
     keep_error(a, &error);
 }
 
