@@ -182,8 +182,10 @@ void wc_snapshot_watch(int64_t now) {
     }
     if (!S.heard_at)
         S.heard_at = now;
-    if (!S.armed_at && L.core.state >= WC_STATE_AGREED)
+    if (!S.armed_at && L.core.state >= WC_STATE_AGREED) {
         S.armed_at = now;
+        WC_FAULT("after_arm");
+    }
 }
 
 /* The program's callbacks are called in here. False: the attempt is void. */
@@ -242,6 +244,7 @@ static void begin(void) {
 }
 
 void wc_snapshot_all_recorded(void) {
+    WC_FAULT("all_recorded");
     S.settled = S.valid = false;
     S.waiting = true;
     if (S.stage == STAGE_NONE)
@@ -360,6 +363,7 @@ static void check_parts(void) {
 
 static void make_file(void) {
     size_t n = S.manifest.count;
+    WC_FAULT("after_counts");
     S.created = wc_core_alloc(sizeof *S.created + n * sizeof *S.created->places);
     S.created->id = R.next_id;
     for (size_t i = 0; i < n; i++) {
@@ -458,6 +462,7 @@ static void write_rows(size_t k, const uint64_t *hashes) {
 
 static void write_state(void) {
     wc_error error = {WC_OK, ""};
+    WC_FAULT("after_places");
     size_t n = S.manifest.count, blocks = 0;
     S.index = wc_core_alloc(n * sizeof *S.index);
     for (size_t k = 0; k < n; k++) {
@@ -583,6 +588,7 @@ static void log_error(void) {
 
 static void answer(void) {
     bool lost = S.error.status != WC_OK;
+    WC_FAULT("before_vote");
     log_error();
     S.stage = STAGE_VOTE;
     wc_core_durable(&L.core, lost ? WC_REASON_STORE : WC_REASON_NONE, S.error.text);
@@ -620,6 +626,7 @@ void wc_snapshot_finished(bool committed) {
         clear();
         return;
     }
+    WC_FAULT("after_vote");
     if (is_root())
         run_on_file(publish_file);
     S.stage = STAGE_PUBLISH;

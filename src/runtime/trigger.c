@@ -2,6 +2,7 @@
 #include "trigger.h"
 
 #include "../mpi/signal.h"
+#include "../store/fault.h"
 #include "log.h"
 #include "runtime.h"
 
@@ -40,8 +41,10 @@ static bool due(int64_t now) {
 void wc_trigger_tick(int64_t now) {
     if (R.phase != WC_RUN_ON)
         return;
-    if (wc_signal_take() || (R.rank == 0 && due(now)))
+    if (wc_signal_take() || (R.rank == 0 && due(now))) {
+        WC_FAULT("after_request");
         wc_core_request(&L.core);
+    }
 }
 
 /* Would the next attempt end like this one? */

@@ -16,6 +16,7 @@ static const char *const names[] = {WC_FAULT_LIST(FAULT_NAME)};
 enum { FAULTS = sizeof names / sizeof *names };
 
 static bool on[FAULTS];
+static long left[FAULTS]; /* of a point: how often it is passed before it kills */
 static int own_rank;
 
 static int find(const char *name, size_t length) {
@@ -25,19 +26,29 @@ static int find(const char *name, size_t length) {
     return -1;
 }
 
-/* Parses "name" or "name@rank" of `length` bytes; false if it is neither. rank = -1: every rank. */
-static bool parse(const char *item, size_t length, int *fault, long *rank) {
-    const char *at = memchr(item, '@', length);
-    size_t name_length = at ? (size_t)(at - item) : length;
+/* The number behind `mark`, if that is there; false if it is none. *item goes behind it. */
+static bool parse_number(const char **item, const char *last, char mark, long *number) {
+    char *end;
+    if (*item == last || **item != mark)
+        return true;
+    const char *first = *item + 1;
+    *number = strtol(first, &end, 10);
+    *item = end;
+    return end > first && end <= last && *number >= 0;
+}
+
+/* Parses "name[@rank][#n]" of `length` bytes; false if it isn't that. rank = -1: every rank. */
+static bool parse(const char *item, size_t length, int *fault, long *rank, long *nth) {
+    const char *last = item + length;
+    size_t name_length = 0;
+    while (name_length < length && item[name_length] != '@' && item[name_length] != '#')
+        name_length++;
     *fault = find(item, name_length);
     *rank = -1;
-    if (*fault < 0)
-        return false;
-    if (!at)
-        return true;
-    char *end;
-    *rank = strtol(at + 1, &end, 10);
-    return end == item + length && end > at + 1 && *rank >= 0;
+    *nth = 1;
+    item += name_length;
+    return *fault >= 0 && parse_number(&item, last, '@', rank) &&
+           parse_number(&item, last, '#', nth) && item == last && *nth > 0;
 }
 
 wc_status wc_fault_check(wc_error *error) {
@@ -45,10 +56,10 @@ wc_status wc_fault_check(wc_error *error) {
     while (item && *item) {
         size_t length = strcspn(item, ",");
         int fault;
-        long rank;
-        if (!parse(item, length, &fault, &rank))
+        long rank, nth;
+        if (!parse(item, length, &fault, &rank, &nth))
             return wc_error_set(error, WC_ERR_SETTING,
-                                "WAVECUT_FAULT: \"%.*s\" is not name or name@rank of a known fault",
+                                "WAVECUT_FAULT: \"%.*s\" is not name[@rank][#n] of a known fault",
                                 (int)length, item);
         item += length + (item[length] == ',');
     }
@@ -62,9 +73,11 @@ void wc_fault_setup(int rank) {
     while (item && *item) {
         size_t length = strcspn(item, ",");
         int fault;
-        long where;
-        if (parse(item, length, &fault, &where) && (where < 0 || where == rank))
+        long where, nth;
+        if (parse(item, length, &fault, &where, &nth) && (where < 0 || where == rank)) {
             on[fault] = true;
+            left[fault] = nth - 1;
+        }
         item += length + (item[length] == ',');
     }
 }
@@ -79,7 +92,8 @@ bool wc_fault_on(const char *name) {
 }
 
 void wc_fault_point(const char *name) {
-    if (wc_fault_on(name))
+    int fault = find(name, strlen(name));
+    if (fault >= 0 && on[fault] && left[fault]-- == 0)
         kill(getpid(), SIGKILL);
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Named faults, for tests: WAVECUT_FAULT="name[@rank],…". They exist only in builds with WC_FAULTS;
+ * Named faults, for tests: WAVECUT_FAULT="name[@rank][#n],…". They exist only in builds with WC_FAULTS;
  * any other build refuses the variable.
  *
- * Points kill the process there (SIGKILL). Switches break one rule of the protocol; slow_writer only takes time.
+ * Points kill the process there (SIGKILL), the n-th time it comes by. Switches break one rule of the protocol; slow_writer
+ * only takes time.
  */
 #ifndef WC_STORE_FAULT_H
 #define WC_STORE_FAULT_H
@@ -13,17 +14,33 @@
 #include <stdbool.h>
 
 #define WC_FAULT_LIST(X)                                                                           \
-    X(after_create)                                                                                \
-    X(after_extent)                                                                                \
-    X(before_sync)                                                                                 \
-    X(after_channels)                                                                              \
-    X(before_complete)                                                                             \
-    X(before_rename)                                                                               \
-    X(after_rename)                                                                                \
-    X(before_prune)                                                                                \
+    X(after_request)                                                                               \
+    X(after_arm)                                                                                   \
     X(before_record)                                                                               \
     X(after_record)                                                                                \
+    X(all_recorded)                                                                                \
+    X(after_counts)                                                                                \
+    X(after_create)                                                                                \
+    X(after_places)                                                                                \
+    X(after_extent)                                                                                \
     X(in_close)                                                                                    \
+    X(after_channels)                                                                              \
+    X(before_sync)                                                                                 \
+    X(after_sync)                                                                                  \
+    X(before_vote)                                                                                 \
+    X(after_vote)                                                                                  \
+    X(before_complete)                                                                             \
+    X(before_trailer)                                                                              \
+    X(after_trailer)                                                                               \
+    X(before_rename)                                                                               \
+    X(after_rename)                                                                                \
+    X(after_publish)                                                                               \
+    X(before_prune)                                                                                \
+    X(in_prune)                                                                                    \
+    X(after_prune)                                                                                 \
+    X(before_mark)                                                                                 \
+    X(in_mark)                                                                                     \
+    X(after_mark)                                                                                  \
     X(stash_not_recorded)                                                                          \
     X(marker_not_awaited)                                                                          \
     X(receives_not_taken_back)                                                                     \

@@ -2,6 +2,7 @@
 /* The small files beside the snapshots: the mark of a finished run, and the request for a snapshot.
  */
 #include "directory.h"
+#include "fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +42,7 @@ static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_erro
     int length = snprintf(text, sizeof text, "run %016" PRIx64 "\ntime %s\n", run_id, when);
     if (wc_directory_owns(dir, FINISHED_PARTIAL))
         unlinkat(dir, FINISHED_PARTIAL, 0); /* of a run that was killed here */
+    WC_FAULT("before_mark");
     int fd = open_new(dir, FINISHED_PARTIAL);
     if (fd < 0)
         return wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m%s", where, FINISHED_PARTIAL,
@@ -52,6 +54,7 @@ static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_erro
     if (close(fd) < 0 && errno != EINTR && status == WC_OK)
         status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m%s", where,
                               FINISHED_PARTIAL, wc_error_advice(errno));
+    WC_FAULT("in_mark");
     if (status == WC_OK && renameat(dir, FINISHED_PARTIAL, dir, FINISHED) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m", where, FINISHED);
     if (status != WC_OK)
@@ -68,6 +71,7 @@ wc_status wc_store_mark_finished(const char *dir, uint64_t run_id, wc_error *err
         return status;
     status = write_mark(fd, dir, run_id, error);
     close(fd);
+    WC_FAULT("after_mark");
     return status;
 }
 

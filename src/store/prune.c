@@ -65,10 +65,12 @@ wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error) {
     if (status == WC_OK) {
         if (keep && count > keep)
             remove_snapshots(fd, dir, ids + keep, count - keep, &found);
+        WC_FAULT("in_prune");
         if (count)
             remove_stale(fd, dir, ids[0], &found);
         free(ids);
     }
     close(fd);
+    WC_FAULT("after_prune");
     return found.status == WC_OK ? status : wc_error_set(error, found.status, "%s", found.text);
 }

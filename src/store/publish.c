@@ -80,6 +80,7 @@ static wc_status is_not_ours(const wc_store_file *f, wc_error *error) {
 
 /* The file is opened anew: only then must NFS show what other nodes have written. */
 static wc_status append_trailer(wc_store_file *f, wc_error *error) {
+    WC_FAULT("before_trailer");
     int fd = TEMP_FAILURE_RETRY(openat(f->dir, f->partial, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (fd < 0)
         return wc_error_set(error, WC_ERR_IO, "%.300s can't be opened again: %m%s", f->path,
@@ -87,6 +88,7 @@ static wc_status append_trailer(wc_store_file *f, wc_error *error) {
     wc_status status = wc_file_is_ours(f, f->partial)
                            ? wc_trailer_append(fd, f->path, &f->extents, error)
                            : is_not_ours(f, error);
+    WC_FAULT("after_trailer");
     if (status == WC_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%.300s can't be made durable (fsync): %m%s",
                               f->path, wc_error_advice(errno));
@@ -144,9 +146,10 @@ wc_status wc_store_publish(wc_store_file *f, wc_error *error) {
         status = append_trailer(f, error);
     if (status == WC_OK)
         status = give_name(f, error);
-    if (status == WC_OK)
+    if (status == WC_OK) {
         free_file(f);
-    else
+        WC_FAULT("after_publish");
+    } else
         wc_store_abandon(f);
     return status;
 }

@@ -259,6 +259,8 @@ static void sync_file(wc_writer *w, wc_error *error) {
                          wc_error_advice(errno));
     }
     close_file(w);
+    if (error->status == WC_OK)
+        WC_FAULT("after_sync");
 }
 
 /* ---- the thread ---- */

@@ -17,9 +17,11 @@
 static const struct {
     const char *name;
     bool committed; /* snapshot 2 is there afterwards */
-} points[] = {{"after_create", false},   {"after_extent", false},    {"before_sync", false},
-              {"after_channels", false}, {"before_complete", false}, {"before_rename", false},
-              {"after_rename", true},    {"before_prune", true}};
+} points[] = {{"after_create", false},   {"after_extent", false},    {"after_extent#9", false},
+              {"before_sync", false},    {"after_sync", false},      {"after_channels", false},
+              {"before_trailer", false}, {"before_complete", false}, {"after_trailer", false},
+              {"before_rename", false},  {"after_rename", true},     {"after_publish", true},
+              {"before_prune", true},    {"in_prune", true},         {"after_prune", true}};
 
 static void write_and_prune(const char *dir, uint64_t id) {
     job_write(dir, id, (unsigned)id, JOB_NO_MISTAKE);
@@ -78,6 +80,10 @@ static void names_are_checked(void **state) {
     } rows[] = {{"", WC_OK},
                 {"before_rename", WC_OK},
                 {"before_rename@3,handover_order", WC_OK},
+                {"after_extent@3#2,after_extent#1", WC_OK},
+                {"after_extent#0", WC_ERR_SETTING},
+                {"after_extent#", WC_ERR_SETTING},
+                {"after_extent#2@1", WC_ERR_SETTING},
                 {"before_renam", WC_ERR_SETTING},
                 {"before_rename@", WC_ERR_SETTING},
                 {"before_rename@x", WC_ERR_SETTING},
