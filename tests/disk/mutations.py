@@ -13,9 +13,9 @@ MUTATIONS = [
     ("no fsync before the rename", PUBLISH, [("if (status == WC_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)", "if (false)")], 200),
     ("the name is given before the last bytes", PUBLISH,
      [("status = append_trailer(f, error);", "status = give_name(f, error);"),
-      ("    if (status == WC_OK)\n        status = give_name(f, error);\n    if (status == WC_OK)\n        free_file(f);",
+      ("    if (status == WC_OK)\n        status = give_name(f, error);\n    if (status == WC_OK) {",
        "    snprintf(f->partial, sizeof f->partial, \"%s\", f->final);\n    if (status == WC_OK)\n"
-       "        status = append_trailer(f, error);\n    if (status == WC_OK)\n        free_file(f);")], 500),
+       "        status = append_trailer(f, error);\n    if (status == WC_OK) {")], 500),
     ("no fsync of the directory", PUBLISH, [("if (TEMP_FAILURE_RETRY(fsync(f->dir)) == 0)", "if (true)")], 200),
     ("renamed over another run's snapshot", PUBLISH, [("RENAME_NOREPLACE) == 0", "0) == 0")], 500),
     ("the same where the file system has neither that nor links", PUBLISH,
