@@ -54,14 +54,25 @@ WC_EXPORT int MPI_Attr_put(MPI_Comm comm, int keyval, void *value) {
     return MPI_Comm_set_attr(comm, keyval, value);
 }
 
+/* A keyval that the application has freed and that no communicator has any more is an error to MPI;
+ * here it is an answer. */
+static bool is_set(MPI_Comm comm, int keyval) {
+    MPI_Errhandler handler;
+    void *value;
+    int found = 0;
+    PMPI_Comm_get_errhandler(comm, &handler);
+    PMPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    int rc = PMPI_Comm_get_attr(comm, keyval, &value, &found);
+    PMPI_Comm_set_errhandler(comm, handler);
+    PMPI_Errhandler_free(&handler);
+    return rc == MPI_SUCCESS && found;
+}
+
 /* The newest first: MPI 3.1, section 6.7.2, asks for no order but that of MPI_COMM_SELF. */
 int wc_attributes_delete(MPI_Comm comm) {
-    void *value;
-    int rc = MPI_SUCCESS, found;
-    for (size_t i = keyval_count; i > 0 && rc == MPI_SUCCESS; i--) {
-        rc = PMPI_Comm_get_attr(comm, keyvals[i - 1], &value, &found);
-        if (rc == MPI_SUCCESS && found)
+    int rc = MPI_SUCCESS;
+    for (size_t i = keyval_count; i > 0 && rc == MPI_SUCCESS; i--)
+        if (is_set(comm, keyvals[i - 1]))
             rc = PMPI_Comm_delete_attr(comm, keyvals[i - 1]);
-    }
     return rc;
 }

@@ -232,11 +232,12 @@ enum { MAY_REFUSE = 1 };
 enum { MAY_REFUSE = 0 }; /* MPICH 4.0 forgets an attribute whose function has said no */
 #endif
 
-/* What the application wants to be done with an attribute is done in MPI_Comm_free, and may refuse it. */
+/* What the application wants to be done with an attribute is done in MPI_Comm_free, and may refuse it.
+ * The keyval may be freed before the communicators that have the attribute, and those that don't. */
 static struct {
     int keyval, deleted;
     bool refuses;
-} attribute = {.keyval = MPI_KEYVAL_INVALID};
+} attribute;
 
 static int delete_attribute(MPI_Comm comm, int keyval, void *value, void *state) {
     (void)comm;
@@ -249,9 +250,9 @@ static int delete_attribute(MPI_Comm comm, int keyval, void *value, void *state)
 }
 
 static void attributes(int round) {
-    MPI_Comm comm, copy;
-    if (attribute.keyval == MPI_KEYVAL_INVALID)
-        MPI_Comm_create_keyval(MPI_COMM_DUP_FN, delete_attribute, &attribute.keyval, &test);
+    MPI_Comm comm, copy, without;
+    MPI_Comm_create_keyval(MPI_COMM_DUP_FN, delete_attribute, &attribute.keyval, &test);
+    MPI_Comm_dup(MPI_COMM_WORLD, &without);
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     MPI_Comm_set_attr(comm, attribute.keyval, &attribute);
@@ -266,8 +267,11 @@ static void attributes(int round) {
     CHECK_EQUAL(round, test.round);
     CHECK(MPI_Comm_free(&comm) == MPI_SUCCESS && comm == MPI_COMM_NULL);
     CHECK_EQUAL(attribute.deleted, 1);
+    int handle = attribute.keyval;
+    MPI_Comm_free_keyval(&handle);
     CHECK(MPI_Comm_free(&copy) == MPI_SUCCESS);
     CHECK_EQUAL(attribute.deleted, 2);
+    MPI_Comm_free(&without);
 }
 
 static const test_case cases[] = {
