@@ -254,17 +254,24 @@ static uint64_t pulled_order(wc_core *core) {
     return newest + 1;
 }
 
+/* Has neither a receive nor the stash what was sent before the cut? What comes after that may not be pulled: it may have
+ * been sent synchronously, which must not complete before its receive exists. Before it, no such send is left: its sender
+ * could not record before it was complete. */
+static bool must_pull(const wc_stream *s) {
+    return s->handed + (uint64_t)s->open + s->stashed < s->known;
+}
+
 static void pull_missing(wc_core *core, const wc_stream *s) {
     wc_pulled p;
     void *context = core->port.context;
     uint64_t order = pulled_order(core);
-    while (core->port.pull(context, s->comm, s->peer, &p)) {
+    while (must_pull(s) && core->port.pull(context, s->comm, s->peer, &p)) {
         wc_message *m = wc_message_new(s->comm, p.source, p.tag, p.bytes);
         m->handle = p.handle;
         wc_stream *its = wc_core_in(core, s->comm, p.source, p.tag);
         core->port.receive_aside(context, m);
         /* What is unexpected comes after what receives have taken and what the stash holds. */
-        if (its->handed + (uint64_t)its->open + its->stashed < its->known) {
+        if (must_pull(its)) {
             m->in_cut = true;
             m->order = order;
             its->in_cut++;
@@ -272,8 +279,6 @@ static void pull_missing(wc_core *core, const wc_stream *s) {
         }
         wc_pulled_stash(core, m);
         wc_message_drop(m);
-        if (s->cut_handed + s->in_cut >= s->known)
-            return;
     }
 }
 
@@ -281,7 +286,7 @@ static void pull_missing(wc_core *core, const wc_stream *s) {
 static bool stream_lacks(wc_core *core, const wc_stream *s, bool pull) {
     if (s->comm->freed && s->cut_handed < s->known)
         wc_core_void(core, WC_REASON_FREED_COMM, s->peer, s->tag, NULL);
-    if (pull && s->cut_handed + s->in_cut < s->known)
+    if (pull)
         pull_missing(core, s);
     if (s->cut_handed + s->in_cut > s->known && !core->config.break_order)
         wc_core_void(core, WC_REASON_COUNTERS, s->peer, s->tag, NULL);
@@ -292,9 +297,8 @@ bool wc_counted_settle(wc_core *core) {
     log_complete(core);
     bool whole = trim_log(core);
     int64_t waited = core->now - core->entered_at;
-    /* Pulling completes a synchronous send before its receive exists, and with wildcards open
-     * nobody knows yet whose message the next one is. */
-    bool pull = waited >= core->config.patience_ns && !core->sync_sends && !core->slots;
+    /* With wildcards open nobody knows yet whose message the next one is. */
+    bool pull = waited >= core->config.patience_ns && !core->slots;
     const wc_stream *missing = NULL;
     WC_EACH(&core->in_streams, wc_stream, s) {
         if (stream_lacks(core, s, pull))

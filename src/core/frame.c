@@ -81,8 +81,7 @@ static void enter_agreement(wc_core *core) {
     core->attempt = core->finished + 1;
     core->clock_needed = core->config.immediate && core->events != core->events_before;
     core->events_before = core->events;
-    core->vote.flags = (core->sync_used ? WC_VOTE_SYNC_SENDS : 0) |
-                       (core->clock_needed ? WC_VOTE_COLLECTIVES : 0) |
+    core->vote.flags = (core->clock_needed ? WC_VOTE_COLLECTIVES : 0) |
                        (core->config.immediate ? WC_VOTE_IMMEDIATE : WC_VOTE_ALIGNED);
     core->vote.initiator = core->asked ? core->config.rank : INT32_MAX;
     core->asked = false;
@@ -204,7 +203,6 @@ static void agreed(wc_core *core, const wc_vote *result) {
         end_attempt(core, result);
         return;
     }
-    core->sync_sends = result->flags & WC_VOTE_SYNC_SENDS;
     core->clock_needed = result->flags & WC_VOTE_COLLECTIVES;
     core->initiator = result->initiator;
     core->agreed_step = result->step;

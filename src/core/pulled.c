@@ -126,13 +126,6 @@ void wc_pulled_poll_bound(wc_core *core) {
     core->bound_count = kept;
 }
 
-static void stash_pulled(wc_core *core, wc_message *m) {
-    /* A synchronous send must not complete before its receive exists. */
-    if (m->in_cut && !core->sync_sends)
-        core->port.receive_aside(core->port.context, m);
-    wc_pulled_stash(core, m);
-}
-
 static void take_message(wc_core *core, const wc_comm *comm, const wc_pulled *p) {
     wc_message *m = wc_message_new((wc_comm *)comm, p->source, p->tag, p->bytes);
     m->handle = p->handle;
@@ -151,7 +144,7 @@ static void take_message(wc_core *core, const wc_comm *comm, const wc_pulled *p)
         dequeue(core, at);
         wc_pulled_bind(core, r, wc_message_hold(m));
     } else {
-        stash_pulled(core, m);
+        wc_pulled_stash(core, m);
     }
     wc_message_drop(m);
 }
@@ -299,8 +292,6 @@ static void release_held(wc_core *core) {
 static void add_to_cut(wc_core *core, wc_message *m) {
     m->in_cut = true;
     m->order = PULLED_ORDER + core->pulled++;
-    if (m->handle && !core->sync_sends)
-        core->port.receive_aside(core->port.context, m);
     if (!core->config.break_stash)
         wc_messages_add(&core->cut, m);
 }
@@ -423,6 +414,14 @@ static bool log_is_whole(wc_core *core) {
     return whole;
 }
 
+/* What the stash holds of the cut: not before it is known what that is. A synchronous send must not complete before its
+ * receive exists, and none is left in the cut: its sender could not record before it was complete. */
+static void receive_cut(wc_core *core) {
+    for (size_t i = 0; i < core->cut.count; i++)
+        if (core->cut.at[i]->handle)
+            core->port.receive_aside(core->port.context, core->cut.at[i]);
+}
+
 static void check_counters(wc_core *core) {
     WC_EACH(&core->in_streams, wc_stream, s) {
         bool freed = s->comm->freed || s->comm->freed_by_peer;
@@ -435,6 +434,7 @@ static void check_counters(wc_core *core) {
 }
 
 bool wc_pulled_settle(wc_core *core) {
+    receive_cut(core);
     bool whole = log_is_whole(core);
     whole = wc_cut_arrived(core) && whole;
     if (!whole) {

@@ -19,11 +19,9 @@ typedef enum wc_phase {
     WC_PHASES
 } wc_phase;
 
-#define WC_VOTE_SYNC_SENDS 1u /* some rank has used synchronous sends */
-#define WC_VOTE_IMMEDIATE 2u  /* some rank cuts immediately */
-#define WC_VOTE_ALIGNED 4u    /* some rank cuts aligned */
-
-#define WC_VOTE_COLLECTIVES 8u /* some rank has completed some since the last attempt began */
+#define WC_VOTE_IMMEDIATE 1u   /* some rank cuts immediately */
+#define WC_VOTE_ALIGNED 2u     /* some rank cuts aligned */
+#define WC_VOTE_COLLECTIVES 4u /* some rank has completed some since the last attempt began */
 
 #define WC_VOTE_TEXT 72
 

@@ -147,6 +147,40 @@ static void sparse(void) {
     }
 }
 
+/* The first synchronous send may come when an attempt is under way already. None is over before its receiver asks, which
+ * looks for it some time before. */
+static void synchronous_at_last(void) {
+    int first = (int)(sim_hash(J.options.seed, 0, 17) % ROUNDS);
+    for (; me->state.step < ROUNDS; me->state.step++) {
+        sim_safepoint();
+        uint32_t round = (uint32_t)me->state.step + 1;
+        bool sync = me->state.step >= first;
+        int flag = 0;
+        if (partner() == me->rank)
+            continue;
+        if (me->rank % 2) {
+            for (unsigned looks = sim_choose(40); looks; looks--) {
+                MPI_Iprobe(partner(), 1, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+                sim_yield();
+            }
+            sim_slot slot;
+            me->state.rounds = round;
+            sim_slot_set(&slot, 0, partner(), 1);
+            sim_slot_receive(&slot);
+            continue;
+        }
+        sim_payload out;
+        sim_compose(&out, 0, partner(), 1, 0, 0);
+        MPI_Request send = sim_isend(&out, sync);
+        while (!flag) {
+            MPI_Test(&send, &flag, MPI_STATUS_IGNORE);
+            sim_yield();
+        }
+        if (sync && J.at[partner()].state.rounds < round)
+            sim_problem("rank %d: a synchronous send is over before its receive", me->rank);
+    }
+}
+
 /* Every third safe point finds a receive open that only this process knows of: it can't be restarted from
  * there. */
 static void posts_ahead(void) {
@@ -343,6 +377,8 @@ const sim_program sim_programs[] = {
     {"posts ahead, aligned", false, false, posts_ahead},
     {"barrier, then receive", true, false, barrier_then_receive},
     {"sparse", true, false, sparse},
+    {"synchronous at last", true, false, synchronous_at_last},
+    {"synchronous at last, aligned", false, false, synchronous_at_last},
     {"coming and going", true, false, coming_and_going},
     {"coming and going, aligned", false, false, coming_and_going},
     {"rows and columns", true, false, rows_and_columns},

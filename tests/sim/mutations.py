@@ -52,9 +52,10 @@ MUTATIONS = [
     ("the stash is not recorded", PULLED,
      [("            if (!m->held)\n                add_to_cut(core, m);", "            ;")], 1000),
     ("what MPI had matched at the record is not recorded", PULLED, [("        log_native(core);\n", "")], 1000),
-    ("the stash receives at once, synchronous sends or not", PULLED,
-     [("    if (m->in_cut && !core->sync_sends)\n        core->port.receive_aside", "    if (true)\n        core->port.receive_aside")],
-     5000),
+    ("the stash receives at once what may be in the cut", PULLED,
+     [("        wc_pulled_stash(core, m);\n    }\n    wc_message_drop(m);\n}\n\n/* A marker that comes before",
+       "        if (m->in_cut)\n            core->port.receive_aside(core->port.context, m);\n        wc_pulled_stash(core, m);\n    }\n"
+       "    wc_message_drop(m);\n}\n\n/* A marker that comes before")], 5000),
     ("receives stay in software across a barrier", PULLED,
      [("    if (!core->armed || !core->soft)\n        return;\n    core->outside", "    if (true)\n        return;\n    core->outside")],
      1000),
