@@ -72,12 +72,15 @@ static wc_status verify_own(wc_reader *reader, wc_error *error) {
 
 /* ---- choice ---- */
 
-/* Opens and verifies it on all ranks. */
+/* Opens and verifies it on all ranks. The error says which of them refuses it: the first one does so here. */
 static wc_status try_snapshot(const char *path, wc_error *error) {
     wc_reader *reader = NULL;
-    *error = (wc_error){WC_OK, ""};
-    if (R.store->reader_open(path, &reader, error) == WC_OK)
-        verify_own(reader, error);
+    wc_error own = {WC_OK, ""};
+    *error = own;
+    if (R.store->reader_open(path, &reader, &own) == WC_OK)
+        verify_own(reader, &own);
+    if (own.status != WC_OK)
+        wc_error_set(error, own.status, "%s%s", R.rank ? "" : "rank 0: ", own.text);
     if (wc_agree(error) == WC_OK)
         R.chosen = reader;
     else if (reader)
