@@ -50,6 +50,9 @@ const char *cli_default_dir(void);
 int cli_fail(const char *command, const wc_error *error);
 int cli_exit_code(wc_status status);
 
+/* What was not written was not said: `code`, or that of a failure to write standard output. */
+int cli_finish(int code);
+
 /*
  * The snapshot that an argument means: the file itself, or the newest one of a directory.
  * Errors: NOT_FOUND, IO, MEMORY.

@@ -258,7 +258,7 @@ static json_t *head_json(const wc_snapshot_head *h, const char *path) {
     json_object_set_new(o, "id", cli_json_number(h->id));
     json_object_set_new(o, "parent_id", cli_json_number(h->parent_id));
     json_object_set_new(o, "run_id", cli_json_hex(h->run_id));
-    json_object_set_new(o, "time", json_real(h->time));
+    json_object_set_new(o, "time", cli_json_real(h->time));
     json_object_set_new(o, "cut", json_string(h->immediate ? "immediate" : "aligned"));
     json_object_set_new(o, "ranks_count", cli_json_number(h->ranks));
     json_object_set_new(o, "initiator", cli_json_number(h->initiator));
@@ -293,12 +293,13 @@ static json_t *ranks_json(const contents *c) {
         const wc_rank_row *r = &c->ranks[i];
         json_array_append_new(
             list_of_ranks,
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "rank",
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rank",
                       cli_json_number(r->rank), "host", cli_json_text(r->host), "pid",
                       cli_json_number(r->pid), "step", cli_json_number(r->step), "bytes",
-                      cli_json_number(r->bytes), "record_time", r->record_time, "arm_s", r->arm_s,
-                      "record_s", r->record_s, "close_s", r->close_s, "durable_s", r->durable_s,
-                      "stall_s", r->stall_s));
+                      cli_json_number(r->bytes), "record_time", cli_json_real(r->record_time),
+                      "arm_s", cli_json_real(r->arm_s), "record_s", cli_json_real(r->record_s),
+                      "close_s", cli_json_real(r->close_s), "durable_s",
+                      cli_json_real(r->durable_s), "stall_s", cli_json_real(r->stall_s)));
     }
     return list_of_ranks;
 }

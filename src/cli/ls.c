@@ -77,7 +77,7 @@ static json_t *to_json(const entry *e) {
         return o;
     }
     json_object_set_new(o, "id", cli_json_number(e->head.id));
-    json_object_set_new(o, "time", json_real(e->head.time));
+    json_object_set_new(o, "time", cli_json_real(e->head.time));
     json_object_set_new(o, "ranks", cli_json_number(e->head.ranks));
     json_object_set_new(o, "cut", json_string(e->head.immediate ? "immediate" : "aligned"));
     json_object_set_new(o, "state_bytes", cli_json_number(e->state_bytes));
@@ -120,7 +120,9 @@ static int print_table(const entry *entries, const options *o) {
             add(table, &entries[i]);
         cli_table_print(table, 0);
     } else {
-        printf("no snapshots in %s\n", o->asked.dir);
+        char *dir = cli_escape(o->asked.dir);
+        printf("no snapshots in %s\n", dir ? dir : "?");
+        free(dir);
     }
     if (o->finished)
         puts("the run has finished");

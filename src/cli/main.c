@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "command.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,14 +60,6 @@ static const struct argp argp = {
            "WAVECUT_DIR, else " CLI_DEFAULT_DIR ". All commands take --json and --help.\n"
            "\n" CLI_EXIT_CODES " waits: 5 a deadlock."};
 
-/* What was not written was not said. */
-static int finish(int code) {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    fprintf(stderr, "wavecut: standard output can't be written: %s\n", strerror(errno));
-    return CLI_IO;
-}
-
 int main(int argc, char **argv) {
     int first = 0;
     char name[64];
@@ -79,5 +70,5 @@ int main(int argc, char **argv) {
     cli_command run = find(argv[first]);
     snprintf(name, sizeof name, "wavecut %s", argv[first]);
     argv[first] = name;
-    return finish(run(argc - first, argv + first));
+    return cli_finish(run(argc - first, argv + first));
 }

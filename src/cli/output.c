@@ -4,6 +4,7 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,12 +53,16 @@ json_t *cli_json_hex(uint64_t value) {
     return json_sprintf("%016" PRIx64, value);
 }
 
+json_t *cli_json_real(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 json_t *cli_json_number(uint64_t value) {
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
 void cli_json_print(json_t *value) {
-    json_dumpf(value, stdout, JSON_INDENT(2));
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(value);
 }
@@ -75,9 +80,11 @@ void cli_progress(const char *what, uint64_t done, uint64_t total) {
         return;
     last = now;
     shown = true;
-    fprintf(stderr, "\r\033[K%s  %3.0f %%  %s of %s", what,
+    char *escaped = cli_escape(what);
+    fprintf(stderr, "\r\033[K%s  %3.0f %%  %s of %s", escaped ? escaped : "?",
             total ? 100.0 * (double)done / (double)total : 100.0, cli_bytes(done).text,
             cli_bytes(total).text);
+    free(escaped);
     fflush(stderr);
 }
 

@@ -20,10 +20,13 @@ json_t *cli_json_text(const char *text);
 /* Ids, hashes and uids: 64 bits don't fit a JSON number everywhere. */
 json_t *cli_json_hex(uint64_t value);
 
+/* null, if it is not finite. */
+json_t *cli_json_real(double value);
+
 /* JSON's integers are signed; larger ones become the largest. */
 json_t *cli_json_number(uint64_t value);
 
-/* Prints it and drops it. */
+/* Prints it and drops it. All ASCII: what a terminal obeys may lie above it. */
 void cli_json_print(json_t *value);
 
 /* One line on standard error that is replaced, if that is a terminal. */

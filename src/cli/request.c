@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "command.h"
 #include "output.h"
+#include "text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
 
@@ -29,9 +31,11 @@ int cli_request(int argc, char **argv) {
     }
     if (wc_store_put_request(o.dir, &error) != WC_OK)
         return cli_fail("request", &error);
+    char *dir = cli_escape(o.dir);
     if (o.json)
         cli_json_print(json_pack("{s:o, s:b}", "directory", cli_json_text(o.dir), "requested", 1));
     else
-        printf("asked for a snapshot in %s\n", o.dir);
+        printf("asked for a snapshot in %s\n", dir ? dir : "?");
+    free(dir);
     return CLI_OK;
 }

@@ -53,6 +53,13 @@ int cli_fail(const char *command, const wc_error *error) {
     return cli_exit_code(error->status);
 }
 
+int cli_finish(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "wavecut: standard output can't be written: %s\n", strerror(errno));
+    return CLI_IO;
+}
+
 static wc_status newest(const char *dir, char path[PATH_MAX], wc_error *error) {
     uint64_t *ids;
     size_t count;

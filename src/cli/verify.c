@@ -116,6 +116,12 @@ static int run(void *context) {
         cli_json_print(results);
     else
         json_decref(results);
+    if (code == CLI_DAMAGED && !o->json) {
+        fflush(stdout);
+        fputs("wavecut verify: a job that is started again takes the newest good snapshot, which "
+              "'wavecut verify --all DIR' shows\n",
+              stderr);
+    }
     return code;
 }
 

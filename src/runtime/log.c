@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 static wc_log_level max_level = WC_LOG_ERROR;
@@ -12,10 +13,23 @@ void wc_log_setup(wc_log_level level, int rank) {
     own_rank = rank;
 }
 
+/* Names and reasons may come from a file or a directory: nothing of them controls the terminal, which obeys what is below the
+ * blank, DEL, and U+0080 to U+009F: in UTF-8 0xC2 and one byte more. */
+static void make_harmless(char *line) {
+    for (unsigned char *c = (unsigned char *)line; *c; c++) {
+        bool two = *c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (two || *c < ' ' || *c == 0x7f)
+            *c = '?';
+        if (two)
+            *++c = '?';
+    }
+}
+
 /* In one write, so that the lines of several ranks don't mix. */
 static void say(const char *prefix, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
+    make_harmless(line);
     fprintf(stderr, "wavecut: %s%s\n", prefix, line);
 }
 

@@ -114,6 +114,22 @@ static bool is_foreign(uint64_t *run_id) {
     return false;
 }
 
+/* Opens and verifies a snapshot of the directory on all ranks; rank 0 knows its number. */
+static wc_status try_listed(uint64_t id, char path[PATH_MAX], wc_error *error) {
+    bool trusted = true;
+    if (R.rank == 0) {
+        wc_store_snapshot_path(R.settings.dir, id, path, PATH_MAX);
+        trusted = wc_store_is_trusted(R.settings.dir, id);
+    }
+    share(path, PATH_MAX);
+    share(&trusted, sizeof trusted);
+    if (trusted)
+        return try_snapshot(path, error);
+    return wc_error_set(error, WC_ERR_DAMAGED,
+                        "it belongs to another user, who does not own the directory either; "
+                        "WAVECUT_RESTART=FILE takes it nevertheless");
+}
+
 /* The newest of this run that verifies. Rank 0 has the list. */
 static void choose_newest(const uint64_t *ids, uint64_t count) {
     char path[PATH_MAX] = "";
@@ -121,11 +137,8 @@ static void choose_newest(const uint64_t *ids, uint64_t count) {
     uint64_t run_id = 0;
     share(&count, sizeof count);
     for (uint64_t i = 0; i < count; i++) {
-        if (R.rank == 0)
-            wc_store_snapshot_path(R.settings.dir, ids[i], path, sizeof path);
-        share(path, sizeof path);
         wc_error found;
-        if (try_snapshot(path, &found) != WC_OK) {
+        if (try_listed(R.rank == 0 ? ids[i] : 0, path, &found) != WC_OK) {
             error = found;
             wc_log_job(WC_LOG_ERROR, "%s can't be restored: %s%s", path, found.text,
                        i + 1 < count ? "; trying the one before" : "");

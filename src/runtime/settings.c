@@ -130,7 +130,7 @@ static bool is_known(const char *name, size_t length) {
 /* A misspelt setting that is passed over would leave a job without checkpoints. */
 static wc_status check_names(wc_error *error) {
     extern char **environ;
-    for (char **e = environ; *e; e++) {
+    for (char **e = environ; e && *e; e++) { /* NULL after clearenv() */
         size_t length = strcspn(*e, "=");
         if (strncmp(*e, "WAVECUT_", 8) != 0 || is_known(*e, length))
             continue;

@@ -139,6 +139,14 @@ static bool is_snapshot(int dir, const char *name, uint64_t *id) {
            fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s.st_mode);
 }
 
+bool wc_store_is_trusted(const char *dir, uint64_t id) {
+    struct stat file, directory;
+    char path[PATH_MAX + WC_FILE_NAME_BYTES];
+    wc_store_snapshot_path(dir, id, path, sizeof path);
+    return lstat(path, &file) == 0 && stat(dir, &directory) == 0 &&
+           (file.st_uid == geteuid() || file.st_uid == directory.st_uid || file.st_uid == 0);
+}
+
 static wc_status collect(DIR *stream, const char *dir, uint64_t **ids, size_t *count,
                          wc_error *error) {
     size_t room = 0;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEAST_OBJECT = 16 }; /* bytes that an object takes in a file, at the least */
+
 /* ---- attributes ---- */
 
 static bool is_scalar(hid_t attribute) {
@@ -40,17 +42,17 @@ static bool get_u32(hid_t object, const char *name, uint32_t *value) {
     return true;
 }
 
-/* Room for a text of this type with its terminating zero; NULL if it is none of fixed length. */
-static char *text_room(hid_t type) {
+/* Room for a text of this type with its terminating zero; NULL if it is none of fixed length, or longer than the file. */
+static char *text_room(const wc_reader *r, hid_t type) {
     bool fixed = type >= 0 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
-    return fixed ? calloc(1, H5Tget_size(type) + 1) : NULL;
+    return fixed && H5Tget_size(type) <= r->trailer.end ? calloc(1, H5Tget_size(type) + 1) : NULL;
 }
 
 /* malloc'd; NULL if there is none. */
-static char *get_text(hid_t object, const char *name) {
+static char *get_text(const wc_reader *r, hid_t object, const char *name) {
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     hid_t type = attribute >= 0 ? H5Aget_type(attribute) : -1;
-    char *text = attribute >= 0 && is_scalar(attribute) ? text_room(type) : NULL;
+    char *text = attribute >= 0 && is_scalar(attribute) ? text_room(r, type) : NULL;
     if (text && H5Aread(attribute, type, text) < 0) {
         free(text);
         text = NULL;
@@ -62,11 +64,42 @@ static char *get_text(hid_t object, const char *name) {
     return text;
 }
 
-static char *get_program(hid_t file) {
-    hid_t set = H5Dopen2(file, "/program", H5P_DEFAULT);
+/* ---- what may be opened ---- */
+
+/* A dataset; no link on the way leads elsewhere, in this file or another. Negative: there is none. */
+static hid_t open_set(hid_t file, const char *path) {
+    char way[WC_STORE_NAME_BYTES + 16];
+    H5L_info_t link;
+    for (const char *end = path; *end; end += strcspn(end, "/")) {
+        end++;
+        size_t length = (size_t)(end - path) + strcspn(end, "/");
+        if (length >= sizeof way)
+            return -1;
+        memcpy(way, path, length);
+        way[length] = '\0';
+        if (H5Lget_info(file, way, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
+            return -1;
+    }
+    return H5Dopen2(file, path, H5P_DEFAULT);
+}
+
+/* An error where other files or filters would be needed: HDF5 would load what is named in HDF5_PLUGIN_PATH. */
+static H5D_layout_t layout_of(hid_t set) {
+    hid_t properties = H5Dget_create_plist(set);
+    bool plain = properties >= 0 && H5Pget_external_count(properties) == 0 &&
+                 H5Pget_nfilters(properties) == 0;
+    H5D_layout_t layout = plain ? H5Pget_layout(properties) : H5D_LAYOUT_ERROR;
+    if (properties >= 0)
+        H5Pclose(properties);
+    return layout;
+}
+
+static char *get_program(const wc_reader *r, hid_t file) {
+    hid_t set = open_set(file, "/program");
     hid_t type = set >= 0 ? H5Dget_type(set) : -1, space = set >= 0 ? H5Dget_space(set) : -1;
-    bool scalar = space >= 0 && H5Sget_simple_extent_npoints(space) == 1;
-    char *text = scalar ? text_room(type) : NULL;
+    bool scalar =
+        space >= 0 && H5Sget_simple_extent_npoints(space) == 1 && layout_of(set) == H5D_CONTIGUOUS;
+    char *text = scalar ? text_room(r, type) : NULL;
     if (text && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) {
         free(text);
         text = NULL;
@@ -91,14 +124,14 @@ static wc_status scan_head(wc_reader *r, hid_t file, wc_error *error) {
                             (unsigned long long)format, WC_FORMAT_VERSION);
     if (!get_u64(file, "complete", &complete) || complete != 1)
         return wc_reader_damaged(r, error, "it was never completed");
-    char *cut = get_text(file, "cut");
+    char *cut = get_text(r, file, "cut");
     bool got = cut && get_u64(file, "id", &h->id) && get_u64(file, "parent_id", &h->parent_id) &&
                get_u64(file, "run_id", &h->run_id) && get_u32(file, "ranks", &h->ranks) &&
                get_u32(file, "initiator", &h->initiator) && h->ranks > 0 &&
                get_number(file, "time", H5T_FLOAT, H5T_NATIVE_DOUBLE, &h->time) &&
                (strcmp(cut, "aligned") == 0 || strcmp(cut, "immediate") == 0) &&
-               (r->mpi_library = get_text(file, "mpi_library")) &&
-               (r->version = get_text(file, "wavecut")) && (r->program = get_program(file));
+               (r->mpi_library = get_text(r, file, "mpi_library")) &&
+               (r->version = get_text(r, file, "wavecut")) && (r->program = get_program(r, file));
     h->immediate = cut && strcmp(cut, "immediate") == 0;
     h->mpi_library = r->mpi_library;
     h->version = r->version;
@@ -109,21 +142,19 @@ static wc_status scan_head(wc_reader *r, hid_t file, wc_error *error) {
 
 /* ---- datasets ---- */
 
-static H5D_layout_t layout_of(hid_t set) {
-    hid_t properties = H5Dget_create_plist(set);
-    bool plain = properties >= 0 && H5Pget_external_count(properties) == 0 &&
-                 H5Pget_nfilters(properties) == 0;
-    H5D_layout_t layout = plain ? H5Pget_layout(properties) : H5D_LAYOUT_ERROR;
-    if (properties >= 0)
-        H5Pclose(properties);
-    return layout;
+/* Things of their own don't take more than the file has. So nothing counts twice by many links, and a circle of them ends. */
+static bool claim(wc_reader *r, uint64_t bytes) {
+    bool fits = bytes <= r->trailer.end - r->claimed;
+    r->claimed += fits ? bytes : 0;
+    return fits;
 }
 
 /* Its bytes must be an extent that the trailer knows. */
-static bool place_of(const wc_reader *r, hid_t set, uint64_t count, uint64_t bytes_each,
+static bool place_of(wc_reader *r, hid_t set, uint64_t count, uint64_t bytes_each,
                      wc_extent_kind kind, wc_place *place) {
     uint64_t bytes;
-    if (!wc_multiply(count, bytes_each, &bytes) || layout_of(set) != H5D_CONTIGUOUS)
+    if (!wc_multiply(count, bytes_each, &bytes) || layout_of(set) != H5D_CONTIGUOUS ||
+        !claim(r, bytes))
         return false;
     *place = (wc_place){.count = count};
     if (!bytes)
@@ -155,7 +186,7 @@ static wc_status scan_rows(wc_reader *r, hid_t file, const char *path, hid_t exp
     hsize_t shape[WC_STORE_MAX_DIMS];
     uint64_t count;
     int ndims;
-    hid_t set = H5Dopen2(file, path, H5P_DEFAULT);
+    hid_t set = open_set(file, path);
     hid_t type = set >= 0 ? H5Dget_type(set) : -1;
     bool good = type >= 0 && H5Tequal(type, expected) > 0 && shape_of(set, &ndims, shape, &count) &&
                 ndims == 1 && place_of(r, set, count, row_bytes, kind, place);
@@ -205,8 +236,8 @@ static bool get_chunk(hid_t set, wc_array *array) {
 }
 
 /* Likewise, where it has chunks: each of them. */
-static bool chunks_of(const wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
-    uint64_t bytes = wc_type_bytes(array->type);
+static bool chunks_of(wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
+    uint64_t bytes = wc_type_bytes(array->type), all;
     haddr_t at;
     if (!get_chunk(set, array))
         return false;
@@ -214,7 +245,8 @@ static bool chunks_of(const wc_reader *r, hid_t set, wc_array *array, wc_place *
         if (!wc_multiply(bytes, array->chunk[d], &bytes))
             return false;
     *place = (wc_place){.count = array->total};
-    if (bytes > INT64_MAX || !wc_layout_chunk(set, 0, &at) ||
+    if (bytes > INT64_MAX || !wc_multiply(bytes, wc_array_chunks(array), &all) || !claim(r, all) ||
+        !wc_layout_chunk(set, 0, &at) ||
         !wc_trailer_has(&r->trailer, (wc_extent){at, bytes, WC_EXTENT_DATA}, wc_array_chunks(array),
                         wc_chunk_step(bytes)))
         return false;
@@ -222,7 +254,7 @@ static bool chunks_of(const wc_reader *r, hid_t set, wc_array *array, wc_place *
     return true;
 }
 
-static bool describe(const wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
+static bool describe(wc_reader *r, hid_t set, wc_array *array, wc_place *place) {
     hsize_t shape[WC_STORE_MAX_DIMS];
     int ndims;
     hid_t type = H5Dget_type(set);
@@ -280,12 +312,24 @@ static wc_status visit_object(const wc_walk *walk, hid_t object, const char *nam
                : wc_reader_damaged(walk->reader, error, "/state/%s can't be read", name);
 }
 
-/* Only hard links, and names as long as a protected name can be: so a circle ends. */
+/* As a part of a protected name has it. */
+static bool is_name(const char *name) {
+    return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                       "0123456789_.-")];
+}
+
+/* Only hard links, and names that a protected array can have. */
 static herr_t visit(hid_t group, const char *name, const H5L_info_t *info, void *context) {
     const wc_walk *walk = context;
     char full[WC_STORE_NAME_BYTES];
+    if (!is_name(name)) {
+        wc_reader_damaged(walk->reader, walk->error, "a name in /state%s%.200s is none of an array",
+                          *walk->prefix ? "/" : "", walk->prefix);
+        return -1;
+    }
     int length = snprintf(full, sizeof full, "%s%s", walk->prefix, name);
-    hid_t object = info->type == H5L_TYPE_HARD && length < (int)sizeof full
+    hid_t object = info->type == H5L_TYPE_HARD && length < (int)sizeof full &&
+                           claim(walk->reader, LEAST_OBJECT)
                        ? H5Oopen(group, name, H5P_DEFAULT)
                        : -1;
     if (object < 0) {
@@ -381,7 +425,10 @@ wc_status wc_reader_scan(wc_reader *r, wc_error *error) {
     wc_driver driver = {.fd = r->fd, .discard = true};
     wc_status status;
     wc_quiet quiet;
+    unsigned plugins = 0;
     wc_quiet_begin(&quiet);
+    H5PLget_loading_state(&plugins);
+    H5PLset_loading_state(0);
     hid_t access = wc_layout_access(&driver);
     hid_t file = access >= 0 ? H5Fopen(r->path, H5F_ACC_RDONLY, access) : -1;
     if (file >= 0) {
@@ -393,6 +440,7 @@ wc_status wc_reader_scan(wc_reader *r, wc_error *error) {
         status = wc_reader_damaged(r, error, "HDF5 can't open it: %s", cause);
     }
     H5Pclose(access);
+    H5PLset_loading_state(plugins);
     wc_quiet_end(&quiet);
     if (driver.failure)
         return wc_error_set(error, WC_ERR_IO, "%.300s can't be read: %s", r->path,

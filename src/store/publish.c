@@ -118,10 +118,23 @@ static int rename_new(int dir, const char *from, const char *to) {
     return renameat(dir, from, dir, to);
 }
 
+/* The ranks' writers have opened it by its path: it must be this file that they have found there. If not, errno is 0 or says why. */
+static bool is_at_its_path(const wc_store_file *f) {
+    struct stat ours, there;
+    errno = 0;
+    return fstat(f->fd, &ours) == 0 && lstat(f->path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
 static wc_status give_name(wc_store_file *f, wc_error *error) {
     WC_FAULT("before_rename");
     if (!wc_file_is_ours(f, f->partial))
         return is_not_ours(f, error);
+    if (!is_at_its_path(f))
+        return errno ? wc_error_set(error, WC_ERR_IO, "%.300s can't be found any more: %m", f->path)
+                     : wc_error_set(error, WC_ERR_IO,
+                                    "%.300s: its directory was replaced while it was being written",
+                                    f->path);
     if (rename_new(f->dir, f->partial, f->final) < 0)
         return wc_error_set(error, WC_ERR_IO, "%.300s can't be renamed to %s: %m%s", f->path,
                             f->final, wc_error_advice(errno));

@@ -20,6 +20,7 @@ struct wc_reader {
     wc_array *arrays;                      /* by name */
     wc_place *data, *index, *blocks;       /* [count] */
     size_t count, room;
+    uint64_t claimed; /* bytes that the datasets and objects found so far take in the file */
     wc_place tables[WC_TABLES]; /* those of arrays are not among them */
 };
 

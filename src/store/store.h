@@ -206,6 +206,10 @@ wc_status wc_store_may_write(const char *dir, wc_error *error);
  * not an error. */
 wc_status wc_store_list(const char *dir, uint64_t **ids, size_t *count, wc_error *error);
 
+/* Does it belong to this user, to the directory's owner, or to root? Others may have a right to write to the directory, but don't
+ * decide what a job restores unasked. */
+bool wc_store_is_trusted(const char *dir, uint64_t id);
+
 /* DIR/wavecut-<id>.h5 into `path`. */
 void wc_store_snapshot_path(const char *dir, uint64_t id, char *path, size_t size);
 

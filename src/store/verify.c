@@ -20,6 +20,7 @@ typedef struct wc_verification {
     wc_comm_row *comms; /* by uid */
     uint32_t *members;
     uint64_t *in_flight; /* [counter_count] messages found */
+    uint64_t payload;    /* bytes of the messages so far */
     size_t counter_count, message_count, comm_count, member_count;
 } wc_verification;
 
@@ -91,6 +92,10 @@ static void verify_array(wc_verification *v, size_t i) {
                          "/index/%s: rank %u begins at block %" PRIu64
                          ", and the ranks before it have %" PRIu64,
                          array->name, rank, row->blocks_first, blocks);
+        if (row->count > array->total - next) { /* and not each of many ranks the whole array */
+            next += row->count;
+            break;
+        }
         accept(v, wc_reader_elements(r, i, rank, row, NULL, &what), &what);
         next += row->count;
         blocks += wc_blocks(row->count * wc_type_bytes(array->type));
@@ -160,6 +165,11 @@ static void verify_message(wc_verification *v, const wc_message_row *m) {
     else if (v->in_flight[channel - v->counters]++ != m->sequence)
         note_failure(v, "message %" PRIu64 " from rank %u to rank %u is out of order", m->sequence,
                      m->source, m->destination);
+    if (m->bytes > v->reader->tables[WC_TABLE_PAYLOAD].count - v->payload) {
+        note_failure(v, "/channels/messages: the messages have more bytes than /channels/payload");
+        return;
+    }
+    v->payload += m->bytes;
     accept(v, wc_reader_payload(v->reader, m, NULL, &what), &what);
     v->verdict.messages++;
     count_bytes(v, m->bytes);

@@ -126,6 +126,31 @@ static void links_are_not_followed(void **state) {
     assert_false(exists(*state, "victim"));
 }
 
+/* The directory has another name now, and under its old one is somebody's, who would like to have files of his written: nothing of
+ * it is touched, and the snapshot is not counted on. */
+static void directory_is_replaced(void **state) {
+    char dir[PATH_MAX], aside[PATH_MAX], partial[PATH_MAX + 64];
+    wc_error error = {WC_OK, ""};
+    struct stat s;
+    snprintf(dir, sizeof dir, "%s/run", (char *)*state);
+    snprintf(aside, sizeof aside, "%s/aside", (char *)*state);
+    snprintf(partial, sizeof partial, "%s/wavecut-000001.h5.partial", dir);
+    assert_int_equal(mkdir(dir, 0777), 0);
+    wc_store_file *file = job_prepare(dir, 1, 5, JOB_NO_MISTAKE);
+    assert_int_equal(rename(dir, aside), 0);
+    assert_int_equal(mkdir(dir, 0777), 0);
+    int fd = open(partial, O_WRONLY | O_CREAT, 0666);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(wc_store_publish(file, &error), WC_ERR_IO);
+    expect_words(&error, "its directory was replaced");
+    assert_int_equal(stat(partial, &s), 0);
+    assert_int_equal(s.st_size, 0);
+    assert_false(exists(dir, "wavecut-000001.h5"));
+    assert_false(exists(aside, "wavecut-000001.h5"));
+    assert_false(exists(aside, "wavecut-000001.h5.partial"));
+}
+
 static void bad_shapes(void **state) {
     wc_array array = {.name = "x",
                       .type = WC_TYPE_F64,
@@ -239,6 +264,7 @@ int main(void) {
         TEST(other_run_is_left_alone),
         TEST(replaced_by_somebody),
         TEST(links_are_not_followed),
+        TEST(directory_is_replaced),
         TEST(bad_shapes),
         TEST(file_size_limit),
         TEST(commit_fails),

@@ -2,6 +2,8 @@
 /* The directory of a run: what is listed, what is removed, the mark of the end and the request. */
 #include "job.h"
 
+#include "store/waits.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +212,129 @@ static void request_of_others(void **state) {
     assert_true(wc_store_take_request(*state));
 }
 
+/* Another user may make the file where the directory lets everybody, but it does not count. */
+static void request_by_another_process(void **state) {
+    if (geteuid() != 0) {
+        print_message("no right to be somebody else: skipped\n");
+        skip();
+    }
+    assert_int_equal(chmod(*state, 01777), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(setgid(12345) == 0 && setuid(12345) == 0 &&
+                      wc_store_put_request(*state, NULL) == WC_OK
+                  ? 0
+                  : 1);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_false(wc_store_take_request(*state));
+    assert_true(exists(*state, "request"));
+}
+
+/* ---- what others may have put there ---- */
+
+/* Whoever may write to the directory leads nobody to write elsewhere. */
+static void links_are_not_followed(void **state) {
+    wc_error error = {WC_OK, ""};
+    int fd;
+    touch(*state, "victim");
+    assert_int_equal(symlink("victim", in(*state, "finished.partial")), 0);
+    assert_int_equal(wc_store_mark_finished(*state, 5, &error), WC_ERR_IO);
+    expect_words(&error, "finished.partial can't be made");
+    assert_int_equal(wc_waits_prepare(*state, &error), WC_OK);
+    assert_int_equal(symlink("../victim", in(*state, "waits/rank-0.json.partial")), 0);
+    assert_int_equal(symlink("../victim", in(*state, "waits/ask")), 0);
+    assert_int_equal(wc_waits_answer(*state, 0, "{}", 2, &error), WC_ERR_IO);
+    assert_int_equal(wc_waits_open(*state, &fd, &error), WC_ERR_IO);
+    struct stat s;
+    assert_int_equal(stat(in(*state, "victim"), &s), 0);
+    assert_int_equal(s.st_size, 0);
+    assert_int_equal(unlink(in(*state, "victim")), 0);
+    assert_int_equal(wc_store_mark_finished(*state, 5, &error), WC_ERR_IO);
+    assert_false(exists(*state, "victim")); /* nor made */
+}
+
+/* Nor to read elsewhere, or to wait for a pipe. */
+static void links_are_not_read(void **state) {
+    wc_error error = {WC_OK, ""};
+    char *text;
+    assert_int_equal(wc_waits_prepare(*state, &error), WC_OK);
+    assert_int_equal(symlink("/etc/passwd", in(*state, "waits/rank-0.json")), 0);
+    assert_int_equal(wc_waits_read(*state, 0, &text, &error), WC_ERR_IO);
+    assert_int_equal(mkfifo(in(*state, "waits/rank-1.json"), 0666), 0);
+    assert_int_equal(wc_waits_read(*state, 1, &text, &error), WC_ERR_IO);
+    expect_words(&error, "is no answer");
+    assert_int_equal(mkfifo(in(*state, "waits/ask"), 0666), 0);
+    assert_int_equal(wc_waits_asked(*state), 0);
+    assert_int_equal(mkfifo(in(*state, "finished"), 0666), 0);
+    uint64_t run;
+    assert_int_equal(wc_store_read_finished(*state, &run, &error), WC_ERR_DAMAGED);
+}
+
+static void question_of_others(void **state) {
+    int fd;
+    if (geteuid() != 0) {
+        print_message("no right to be somebody else: skipped\n");
+        skip();
+    }
+    assert_int_equal(wc_waits_prepare(*state, NULL), WC_OK);
+    assert_int_equal(wc_waits_open(*state, &fd, NULL), WC_OK);
+    assert_int_equal(wc_waits_ask(fd, 7, NULL), WC_OK);
+    close(fd);
+    assert_int_equal(wc_waits_asked(*state), 7);
+    assert_int_equal(chown(in(*state, "waits/ask"), 12345, 12345), 0);
+    assert_int_equal(wc_waits_asked(*state), 0);
+    assert_int_equal(chown(in(*state, "waits"), 12345, 12345),
+                     0); /* the directory's owner may ask */
+    assert_int_equal(wc_waits_asked(*state), 7);
+}
+
+static void snapshots_of_others(void **state) {
+    if (geteuid() != 0) {
+        print_message("no right to give files away: skipped\n");
+        skip();
+    }
+    touch(*state, "wavecut-000001.h5");
+    assert_true(wc_store_is_trusted(*state, 1));
+    assert_false(wc_store_is_trusted(*state, 2)); /* there is none */
+    assert_int_equal(chown(in(*state, "wavecut-000001.h5"), 12345, 12345), 0);
+    assert_false(wc_store_is_trusted(*state, 1));
+    assert_int_equal(chown(*state, 12345, 12345),
+                     0); /* the directory's owner decides what is in it */
+    assert_true(wc_store_is_trusted(*state, 1));
+}
+
+static unsigned mode_of(const char *dir, const char *name) {
+    struct stat s;
+    assert_int_equal(stat(in(dir, name), &s), 0);
+    return s.st_mode & 07777;
+}
+
+static void umask_is_respected(void **state) {
+    static const mode_t masks[] = {0, 022, 027, 077};
+    mode_t before = umask(0);
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        char dir[PATH_MAX], name[64];
+        umask(masks[i]);
+        snprintf(name, sizeof name, "run-%zu", i);
+        snprintf(dir, sizeof dir, "%s/%s", (char *)*state, name);
+        assert_int_equal(wc_store_prepare_dir(dir, NULL), WC_OK);
+        assert_int_equal(wc_store_put_request(dir, NULL), WC_OK);
+        assert_int_equal(wc_store_mark_finished(dir, 5, NULL), WC_OK);
+        assert_int_equal(wc_waits_prepare(dir, NULL), WC_OK);
+        assert_int_equal(wc_waits_answer(dir, 0, "{}", 2, NULL), WC_OK);
+        job_write(dir, 1, 5, JOB_NO_MISTAKE);
+        assert_int_equal(mode_of(dir, "."), 0777 & ~masks[i]);
+        assert_int_equal(mode_of(dir, "waits"), 0777 & ~masks[i]);
+        assert_int_equal(mode_of(dir, "request"), 0666 & ~masks[i]);
+        assert_int_equal(mode_of(dir, "finished"), 0666 & ~masks[i]);
+        assert_int_equal(mode_of(dir, "waits/rank-0.json"), 0666 & ~masks[i]);
+        assert_int_equal(mode_of(dir, "wavecut-000001.h5"), 0666 & ~masks[i]);
+    }
+    umask(before);
+}
+
 /* ---- preparation ---- */
 
 static void directory_is_made(void **state) {
@@ -268,6 +393,12 @@ int main(void) {
         TEST(bad_mark),
         TEST(request_is_taken_once),
         TEST(request_of_others),
+        TEST(request_by_another_process),
+        TEST(links_are_not_followed),
+        TEST(links_are_not_read),
+        TEST(question_of_others),
+        TEST(snapshots_of_others),
+        TEST(umask_is_respected),
         TEST(directory_is_made),
         TEST(directory_is_a_file),
         TEST(directory_is_not_writable)};
