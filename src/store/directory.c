@@ -141,10 +141,16 @@ static bool is_snapshot(int dir, const char *name, uint64_t *id) {
 
 bool wc_store_is_trusted(const char *dir, uint64_t id) {
     struct stat file, directory;
-    char path[PATH_MAX + WC_FILE_NAME_BYTES];
-    wc_store_snapshot_path(dir, id, path, sizeof path);
-    return lstat(path, &file) == 0 && stat(dir, &directory) == 0 &&
-           (file.st_uid == geteuid() || file.st_uid == directory.st_uid || file.st_uid == 0);
+    char name[WC_FILE_NAME_BYTES];
+    int fd;
+    if (wc_directory_open(dir, &fd, NULL) != WC_OK)
+        return false;
+    wc_file_name(id, false, name);
+    bool trusted =
+        fstat(fd, &directory) == 0 && fstatat(fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+        (file.st_uid == geteuid() || file.st_uid == directory.st_uid || file.st_uid == 0);
+    close(fd);
+    return trusted;
 }
 
 static wc_status collect(DIR *stream, const char *dir, uint64_t **ids, size_t *count,

@@ -121,9 +121,10 @@ static int rename_new(int dir, const char *from, const char *to) {
 /* The ranks' writers have opened it by its path: it must be this file that they have found there. If not, errno is 0 or says why. */
 static bool is_at_its_path(const wc_store_file *f) {
     struct stat ours, there;
+    if (fstat(f->fd, &ours) < 0 || fstatat(AT_FDCWD, f->path, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
     errno = 0;
-    return fstat(f->fd, &ours) == 0 && lstat(f->path, &there) == 0 && ours.st_dev == there.st_dev &&
-           ours.st_ino == there.st_ino;
+    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 static wc_status give_name(wc_store_file *f, wc_error *error) {
