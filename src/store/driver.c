@@ -78,13 +78,17 @@ static haddr_t get_end(const H5FD_t *base, H5FD_mem_t type) {
     return file_of(base)->end;
 }
 
-/* What lies behind the end reads as zeros, as HDF5 wants it. */
+/* What lies behind the end reads as zeros, as HDF5 wants it; but not where no file can be, nor more than a file has that is only
+ * read. A damaged address or size is no failure of the disk, and must not fill the memory. */
 static herr_t read_file(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t from, size_t size,
                         void *to) {
-    int fd = file_of(base)->driver->fd;
+    const wc_driver_file *file = file_of(base);
+    int fd = file->driver->fd;
     char *at = to;
     (void)type;
     (void)transfer;
+    if (size > INT64_MAX || from > INT64_MAX - size || (file->driver->discard && size > file->end))
+        return -1;
     while (size) {
         ssize_t n = pread(fd, at, size, (off_t)from);
         if (n < 0 && errno == EINTR)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* replay DIR...: all files of these directories through the harness, without a fuzzer. Ends with 0 if there was no finding. */
+/* replay DIR...: all files of these directories through the harness, without a fuzzer. Ends with 0 if there was no finding, and
+ * not more than 1 GiB of memory was taken. */
 #include "harness.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { MOST_BYTES = 1 << 20 };
+enum { MOST_BYTES = 1 << 20, MOST_MEMORY_KIB = 1 << 20 };
 
 static void replay(const char *path) {
     static uint8_t data[MOST_BYTES];
@@ -52,6 +54,10 @@ int main(int argc, char **argv) {
     size_t files = 0;
     for (int i = 1; i < argc; i++)
         files += replay_all(argv[i]);
-    printf("%zu files, no finding\n", files);
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    fprintf(stderr, "%zu files, %ld MiB of memory at most\n", files, used.ru_maxrss >> 10);
+    if (used.ru_maxrss > MOST_MEMORY_KIB)
+        return 1;
     return files ? 0 : 2;
 }
