@@ -174,6 +174,8 @@ static wc_status start_parts(wc_error *error) {
     wc_fault_setup(R.rank);
     if (wc_fault_check(error) == WC_OK && wc_store_load(&R.store, error) == WC_OK)
         wc_writer_start(&R.writer, error);
+    if (error->status == WC_OK)
+        wc_writer_limit(R.writer, (uint64_t)R.settings.write_mb_s << 20);
     return wc_agree(error);
 }
 

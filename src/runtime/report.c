@@ -46,6 +46,7 @@ void wc_report_head(wc_snapshot_head *head, uint64_t id, double time) {
                                .initiator = (uint32_t)L.core.initiator,
                                .mpi_library = library,
                                .program = program,
+                               .stripe = (uint64_t)R.settings.stripe_kb << 10,
                                .version = VERSION_TEXT(WAVECUT_VERSION_MAJOR, WAVECUT_VERSION_MINOR,
                                                        WAVECUT_VERSION_PATCH)};
 }

@@ -20,6 +20,8 @@ typedef struct wc_settings {
     int signal;         /* asks for a snapshot; 0: none */
     int log;            /* wc_log_level */
     int64_t staging_mb; /* 0: no limit */
+    int64_t stripe_kb;  /* large arrays begin at a multiple in the file; 0: at a page */
+    int64_t write_mb_s; /* MiB per second that a rank writes at most; 0: no limit */
     double timeout_s;   /* a cut that can't be completed for so long is void */
     int64_t voids;      /* in a row before a request is given up */
 } wc_settings;

@@ -231,6 +231,8 @@ static wc_status add_array(wc_store_file *f, const wc_array *array, uint32_t ran
     if (status != WC_OK)
         return status;
     snprintf(path, sizeof path, "/state/%s", array->name);
+    if (f->stripe && wc_type_bytes(array->type) * array->total >= f->stripe)
+        f->driver.step = f->stripe;
     d.type = wc_layout_type(array->type);
     status = add_dataset(f, &d, &place->data, error);
     H5Tclose(d.type);
@@ -374,6 +376,7 @@ static wc_store_file *allocate(const char *dir, uint64_t id) {
 static wc_status fill(wc_store_file *f, const wc_snapshot_head *head, const wc_array *arrays,
                       size_t narrays, wc_array_place *places, uint64_t *ranks_place,
                       wc_error *error) {
+    f->stripe = (head->stripe + WC_STORE_PAGE - 1) / WC_STORE_PAGE * WC_STORE_PAGE;
     wc_status status = start_hdf5(f, arrays, narrays, error);
     if (status == WC_OK)
         status = put_head(f, head, error);

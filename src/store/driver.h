@@ -13,12 +13,14 @@
 
 #include <hdf5.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Must outlive the HDF5 file. */
 typedef struct wc_driver {
-    int fd;       /* the caller's */
-    bool discard; /* the file is given up: write nothing any more */
-    int failure;  /* errno of the first read or write that failed; 0: none */
+    int fd;        /* the caller's */
+    bool discard;  /* the file is given up: write nothing any more */
+    int failure;   /* errno of the first read or write that failed; 0: none */
+    uint64_t step; /* what HDF5 asks for next for elements begins at a multiple; 0: anywhere */
 } wc_driver;
 
 /* Makes a file access property list use it. False: HDF5 can't. */

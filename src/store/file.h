@@ -14,8 +14,9 @@ struct wc_store_file {
     int fd;   /* holds the writer's lock as long as it is open */
     hid_t h5; /* negative: not open */
     wc_driver driver;
-    bool named;    /* it has had its final name, and may have it again after a crash */
-    uint64_t size; /* space that has been taken */
+    bool named;      /* it has had its final name, and may have it again after a crash */
+    uint64_t size;   /* space that has been taken */
+    uint64_t stripe; /* where state of this size and more begins */
     wc_extents extents;
     char *path; /* of the .partial */
     char partial[WC_FILE_NAME_BYTES], final[WC_FILE_NAME_BYTES];

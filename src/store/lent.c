@@ -77,11 +77,39 @@ void wc_lent_release(void) {
     pthread_mutex_unlock(&lock);
 }
 
+/* Threads finish in any order: what is ahead waits for what lies between. If there is no room, more is copied than need be. */
+static void add_ahead(wc_lent *lent, size_t at, size_t end) {
+    struct wc_lent_range *room = NULL;
+    for (struct wc_lent_range *r = lent->ahead; r < lent->ahead + WC_LENT_AHEAD; r++) {
+        if (r->end == at && r->end) {
+            r->end = end;
+            return;
+        }
+        if (!r->end)
+            room = r;
+    }
+    if (room)
+        *room = (struct wc_lent_range){at, end};
+}
+
+static void join_ahead(wc_lent *lent) {
+    struct wc_lent_range *r = lent->ahead;
+    while (r < lent->ahead + WC_LENT_AHEAD)
+        if (r->end && r->at <= lent->safe) {
+            lent->safe = r->end > lent->safe ? r->end : lent->safe;
+            r->end = 0;
+            r = lent->ahead;
+        } else {
+            r++;
+        }
+}
+
 bool wc_lent_written(wc_lent *lent, const char *from, size_t at, size_t end) {
     pthread_mutex_lock(&lock);
     bool stands = from == lent->copy || from == lent->from;
-    if (stands && at <= lent->safe && lent->safe < end) /* not while one before it is under way */
-        lent->safe = end;
+    if (stands)
+        add_ahead(lent, at, end);
+    join_ahead(lent);
     pthread_mutex_unlock(&lock);
     return stands;
 }

@@ -5,6 +5,8 @@
  * The program doesn't change it until it calls wc_lent_take_back. That copies what has not been written yet; the writer goes on
  * from the copy, which has the same bytes. Nobody waits for the disk:
  *
+ * The writer's threads work on several parts of it at once, but take them from the beginning on.
+ *
  *   - The writer's own looks at the memory, to hash or to copy, are made under a lock, a little at a time. When
  *     wc_lent_take_back returns none is under way, and none will be.
  *   - A system call that writes from the memory may be under way then, and may write what the program puts there by now, or
@@ -20,11 +22,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { WC_LENT_AHEAD = 8 }; /* more than the writer has threads */
+
 typedef struct wc_lent {
     const char *from; /* the program's; NULL: it has it back */
     char *copy;       /* room for as many bytes, that of the copies */
     size_t bytes;
     size_t safe; /* so many from the beginning on are written, or in the copy and read from there */
+    struct wc_lent_range {
+        size_t at, end;
+    } ahead[WC_LENT_AHEAD]; /* written, too, behind some that are not yet */
 } wc_lent;
 
 /* `copy`: the caller's until the writer is idle. */

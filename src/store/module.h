@@ -7,7 +7,7 @@
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 5
+#define WC_STORE_ABI 6
 
 typedef struct wc_store_api {
     uint32_t abi;

@@ -21,6 +21,14 @@ wc_part wc_part_of_line(uint64_t first, uint64_t count, uint64_t each, uint64_t 
     return wc_part_of_box(&box, &end, each, offset);
 }
 
+uint64_t wc_part_place(const wc_part *part) {
+    uint64_t place = 0, bytes;
+    wc_box_walk walk;
+    wc_box_walk_begin(&walk, &part->box, part->chunk, part->each);
+    wc_box_walk_next(&walk, &place, &bytes);
+    return part->offset + place;
+}
+
 /* `bytes` of the part from `from` on. */
 static wc_status read_bytes(int fd, const char *path, const wc_part *part, uint64_t from,
                             size_t bytes, char *to, wc_error *error) {

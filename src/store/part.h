@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reading what one rank wrote of an array, or a message, block by block. It says what is there; whether that is right, the
- * caller judges by the hashes. */
+/* What one rank has of an array, or a message: where it lies in the file, and how it is read, block by block. Reading
+ * says what is there; whether that is right, the caller judges by the hashes. */
 #ifndef WC_STORE_PART_H
 #define WC_STORE_PART_H
 
@@ -21,6 +21,9 @@ wc_part wc_part_of_box(const wc_box *box, const uint64_t *chunk, uint64_t each, 
 
 /* `count` elements from `first` on, which stand together. */
 wc_part wc_part_of_line(uint64_t first, uint64_t count, uint64_t each, uint64_t offset);
+
+/* File offset of its first byte; it has one. */
+uint64_t wc_part_place(const wc_part *part);
 
 /*
  * Reads `blocks` blocks of a part from block `first` on, into `to` (NULL: nowhere), and hashes them into hashes [blocks]

@@ -150,6 +150,7 @@ typedef struct wc_snapshot_head {
     const char *mpi_library;
     const char *program; /* arguments joined by blanks */
     const char *version; /* Wavecut's */
+    uint64_t stripe; /* bytes; state of so many and more begins at a multiple. Not in the file; 0: at a page */
 } wc_snapshot_head;
 
 typedef struct wc_channel_sizes {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A rank's background writer: one thread that writes extents into the shared file with pwrite. No
- * MPI, no HDF5.
+ * A rank's background writer: threads that write extents into the shared file with pwrite. No
+ * MPI, no HDF5. One thread as long as little is written, a few for more: they write several units of data at once.
  *
  * The aligned body of a large extent goes out with O_DIRECT where the file system takes it, ragged
  * ends (and everything where it does not) buffered. Addresses and file offsets should agree modulo
@@ -21,7 +21,7 @@
 
 typedef struct wc_writer wc_writer;
 
-/* Called on the writer's thread; must not call the writer. */
+/* Called on a thread of the writer; must not call the writer. */
 typedef void (*wc_writer_task)(void *context, wc_error *error);
 
 wc_status wc_writer_start(wc_writer **writer, wc_error *error);
@@ -31,10 +31,14 @@ void wc_writer_stop(wc_writer *writer); /* waits for what is queued; frees */
  * errors are kept. */
 wc_status wc_writer_open(wc_writer *writer, const char *path, wc_error *error);
 
+/* At most so many bytes per second are written from now on; 0: no limit. */
+void wc_writer_limit(wc_writer *writer, uint64_t bytes_per_second);
+
 /* Where the hashes of bytes go (block.h): the caller's memory, filled by the time the writer is idle, and before what is
  * queued behind is written. */
 typedef struct wc_sums {
-    uint64_t *blocks; /* [wc_blocks(bytes)]; NULL: nothing is hashed */
+    uint64_t *
+        blocks; /* [wc_blocks(bytes)]; NULL: nothing is hashed, and what is before is written first */
     uint64_t *checksum;
 } wc_sums;
 
@@ -50,7 +54,7 @@ wc_status wc_writer_box(wc_writer *writer, const void *from, wc_lent *lent, cons
                         const uint64_t *chunk, size_t each, uint64_t to, wc_sums sums,
                         wc_error *error);
 
-/* Queues any work (rank 0's HDF5 calls) in order with the extents. */
+/* Queues any work (rank 0's HDF5 calls): done when all before is, and before all behind. */
 wc_status wc_writer_run(wc_writer *writer, wc_writer_task task, void *context, wc_error *error);
 
 /* Queues fsync and close. */

@@ -106,6 +106,33 @@ static void large_data_are_aligned(void **state) {
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void stripes(void **state) {
+    wc_array arrays[] = {{.name = "a", .type = WC_TYPE_U8, .total = 100},
+                         {.name = "b", .type = WC_TYPE_F64, .total = 300000},
+                         {.name = "c", .type = WC_TYPE_F64, .total = 131072},
+                         {.name = "d", .type = WC_TYPE_U8, .total = 70000},
+                         {.name = "e",
+                          .type = WC_TYPE_F64,
+                          .ndims = 2,
+                          .total = 512 * 512,
+                          .shape = {512, 512},
+                          .chunk = {256, 512}}};
+    wc_snapshot_head head = {.id = 1, .ranks = 1, .stripe = 1 << 20};
+    wc_array_place places[5];
+    uint64_t ranks_place;
+    wc_store_file *file;
+    wc_error error;
+    if (wc_store_create(*state, &head, arrays, 5, places, &ranks_place, &file, &error) != WC_OK)
+        fail_msg("%s", error.text);
+    assert_true(places[0].data < 1 << 20);
+    assert_int_equal(places[1].data % (1 << 20), 0);
+    assert_int_equal(places[2].data % (1 << 20), 0);
+    assert_int_equal(places[3].data % 4096, 0);
+    assert_int_equal(places[4].data % (1 << 20), 0);
+    assert_true(places[4].data < 8 << 20); /* little is lost */
+    wc_store_abandon(file);
+}
+
 static void read_by_h5py(void **state) {
     char path[PATH_MAX], command[2 * PATH_MAX];
     job_write(*state, 1, 5, JOB_NO_MISTAKE);
@@ -118,6 +145,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, job_directory, job_remove_directory)
         TEST(comes_back),   TEST(head_comes_back),       TEST(verdict_counts),
-        TEST(read_by_h5py), TEST(nothing_but_arguments), TEST(large_data_are_aligned)};
+        TEST(read_by_h5py), TEST(nothing_but_arguments), TEST(large_data_are_aligned),
+        TEST(stripes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

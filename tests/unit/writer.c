@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -107,6 +108,51 @@ static void any_extent(void **state) {
             }
     assert_int_equal(wc_writer_sync(f->writer, NULL), WC_OK);
     wait_well(f);
+}
+
+/* As much as several threads write at once, again and again: all of it is there, each block with its hash. */
+static void many_units(void **state) {
+    enum { BYTES = 45000000, BLOCKS = BYTES / WC_BLOCK_BYTES + 1 };
+    static const size_t skews[] = {0, 1, 777};
+    fixture *f = *state;
+    unsigned char *memory = aligned_alloc(4096, BYTES + 4096 - BYTES % 4096 + 4096);
+    uint64_t *hashes = calloc(BLOCKS, sizeof *hashes);
+    for (size_t i = 0; i < BYTES + 1000; i++)
+        memory[i] = (unsigned char)(i * 2654435761u >> 15);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t to = 4096 + skews[i], other = 1, checksum = 0, others = 0;
+        wc_writer_open(f->writer, f->path, NULL);
+        wc_writer_extent(f->writer, memory + 777, NULL, BYTES, to, (wc_sums){hashes, &checksum},
+                         NULL);
+        wc_writer_extent(f->writer, &checksum, NULL, 8, 0, NO_SUMS, NULL);
+        wc_writer_extent(f->writer, memory, NULL, 10, to + BYTES, (wc_sums){&other, &others}, NULL);
+        wc_writer_sync(f->writer, NULL);
+        wait_well(f);
+        expect_bytes(f, to, memory + 777, BYTES);
+        expect_bytes(f, 0, (unsigned char *)&checksum, 8);
+        expect_sums(memory + 777, BYTES, hashes, checksum);
+        expect_sums(memory, 10, &other, others);
+        memset(hashes, 0, BLOCKS * sizeof *hashes);
+    }
+    free(hashes);
+    free(memory);
+}
+
+/* At least as slowly as was asked for; how much slower, nobody can say. */
+static void limited(void **state) {
+    fixture *f = *state;
+    uint64_t hashes[ROOM_BLOCKS], checksum;
+    struct timespec start, end;
+    wc_writer_limit(f->writer, 20 << 20);
+    wc_writer_open(f->writer, f->path, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    wc_writer_extent(f->writer, f->memory, NULL, ROOM, 0, (wc_sums){hashes, &checksum},
+                     NULL); /* a unit of 4 MiB, and the rest */
+    wait_well(f);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true((double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec) >
+                0.19);
+    expect_bytes(f, 0, f->memory, ROOM);
 }
 
 /* Parts of one array by several ranks share pages at their ends: nobody may write over his
@@ -285,7 +331,10 @@ static void full_disk(void **state) {
     }
     int fd = open(f->path, O_WRONLY | O_CREAT, 0666);
     wc_writer_open(f->writer, f->path, NULL);
-    wc_writer_extent(f->writer, f->memory, NULL, 4 << 20, 0, NO_SUMS, NULL);
+    uint64_t hashes[5][ROOM_BLOCKS], sums[5]; /* in units, of which several may fail */
+    for (int i = 0; i < 5; i++)
+        wc_writer_extent(f->writer, f->memory, NULL, ROOM, (uint64_t)i * ROOM,
+                         (wc_sums){hashes[i], &sums[i]}, NULL);
     wc_error error;
     wc_writer_wait(f->writer, &error);
     close(fd);
@@ -314,6 +363,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         TEST(any_extent),
+        TEST(many_units),
+        TEST(limited),
         TEST(neighbours),
         TEST(in_order),
         TEST(many_pieces),
