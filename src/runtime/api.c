@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls of wavecut.h. */
 #include "api.h"
+#include "cores.h"
 #include "log.h"
 #include "report.h"
 #include "requests.h"
@@ -115,6 +116,7 @@ static void stop(bool mark, wc_error *error) {
     wc_agree(error);
     wc_layer_detach();
     wc_writer_stop(R.writer);
+    wc_lent_stop_copier();
     R.writer = NULL;
     wc_snapshot_free();
     wc_staging_free(&R.staging);
@@ -176,7 +178,9 @@ static wc_status start_parts(wc_error *error) {
         wc_writer_start(&R.writer, error);
     if (error->status == WC_OK)
         wc_writer_limit(R.writer, (uint64_t)R.settings.write_mb_s << 20);
-    return wc_agree(error);
+    if (wc_agree(error) == WC_OK)
+        wc_cores_free_writer(error);
+    return error->status;
 }
 
 static wc_status attach(wc_error *error) {
@@ -204,6 +208,7 @@ static wc_status attach(wc_error *error) {
 static void undo_init(void) {
     if (R.writer)
         wc_writer_stop(R.writer);
+    wc_lent_stop_copier();
     if (R.chosen)
         R.store->reader_close(R.chosen);
     R = (wc_runtime){.phase = WC_RUN_NONE};

@@ -224,6 +224,8 @@ wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t lim
         status = call_save(staging, copy, limit, error);
         regions->at[i].count = copy->count;
     }
+    for (size_t i = 0; i < staging->count && status == WC_OK; i++)
+        wc_lent_offer(&staging->lents[i]); /* now that the copies don't move any more */
     return status;
 }
 

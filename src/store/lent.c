@@ -11,36 +11,102 @@ enum { STEP = 256 << 10, PAGE = 4096 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all: one program, one writer */
 
+static struct {
+    pthread_t thread;
+    pthread_cond_t work;
+    wc_lent *first; /* of those that are offered */
+    bool runs, stops;
+} copier = {.work = PTHREAD_COND_INITIALIZER};
+
 void wc_lent_begin(wc_lent *lent, const void *from, void *copy, size_t bytes) {
-    *lent = (wc_lent){.from = from, .copy = copy, .bytes = bytes};
+    *lent = (wc_lent){.from = from, .copy = copy, .bytes = bytes, .kept = bytes};
 }
 
-/* From the end on, as the writer comes from the beginning. */
-static bool copy_step(wc_lent *lent, size_t *kept) {
-    size_t left = *kept > lent->safe ? *kept - lent->safe : 0, n = left < STEP ? left : STEP;
-    *kept -= n;
-    if (n && !wc_fault_on("late_copy_left_out"))
-        wc_copy(lent->copy + *kept, lent->from + *kept, n);
-    return n < left;
+/* From the end on, as the writer comes from the beginning. False: all is safe or kept. */
+static bool copy_step(wc_lent *lent) {
+    size_t left = lent->kept > lent->safe ? lent->kept - lent->safe : 0;
+    size_t n = left < STEP ? left : STEP;
+    if (!n)
+        return false;
+    lent->kept -= n;
+    if (!wc_fault_on("late_copy_left_out"))
+        wc_copy(lent->copy + lent->kept, lent->from + lent->kept, n);
+    return true;
+}
+
+/* The writer finds all in the copy from now on. */
+static void end(wc_lent *lent) {
+    lent->from = NULL;
+    for (wc_lent **at = &copier.first; *at; at = &(*at)->next)
+        if (*at == lent) {
+            *at = lent->next;
+            return;
+        }
 }
 
 void wc_lent_take_back(wc_lent *lent) {
-    size_t kept = lent->bytes;
     bool more = true;
     while (more) {
         pthread_mutex_lock(&lock);
-        more = lent->from && copy_step(lent, &kept);
+        more = lent->from && copy_step(lent);
         if (!more)
-            lent->from = NULL;
+            end(lent);
         pthread_mutex_unlock(&lock);
     }
 }
 
 void wc_lent_drop(wc_lent *lent) {
     pthread_mutex_lock(&lock);
-    lent->from = NULL;
+    end(lent);
     pthread_mutex_unlock(&lock);
 }
+
+/* ---- copying ahead ---- */
+
+static void *copy_ahead(void *unused) {
+    pthread_mutex_lock(&lock);
+    while (!copier.stops) {
+        wc_lent *lent = copier.first;
+        if (!lent) {
+            pthread_cond_wait(&copier.work, &lock);
+            continue;
+        }
+        if (!copy_step(lent))
+            copier.first = lent->next;
+        pthread_mutex_unlock(&lock); /* the turn of others, if they wait */
+        pthread_mutex_lock(&lock);
+    }
+    pthread_mutex_unlock(&lock);
+    return unused;
+}
+
+void wc_lent_start_copier(void) {
+    copier.stops = false;
+    copier.runs = copier.runs || pthread_create(&copier.thread, NULL, copy_ahead, NULL) == 0;
+}
+
+void wc_lent_stop_copier(void) {
+    if (!copier.runs)
+        return;
+    pthread_mutex_lock(&lock);
+    copier.stops = true;
+    pthread_cond_signal(&copier.work);
+    pthread_mutex_unlock(&lock);
+    pthread_join(copier.thread, NULL);
+    copier.runs = false;
+}
+
+void wc_lent_offer(wc_lent *lent) {
+    pthread_mutex_lock(&lock);
+    if (copier.runs && lent->from) {
+        lent->next = copier.first;
+        copier.first = lent;
+        pthread_cond_signal(&copier.work);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- the writer ---- */
 
 static const char *base(const wc_lent *lent, size_t at, uint64_t to) {
     bool congruent = ((uintptr_t)lent->from + at - to) % PAGE == 0;

@@ -14,6 +14,8 @@
  *
  * What is written goes straight from the program's memory where its address and its place in the file agree modulo the page.
  * Elsewhere the writer copies it first, piece by piece, to where the copy has it.
+ *
+ * Where a core is free, a thread copies ahead, from the end on: it is faster than a disk, and the program has less to copy then.
  */
 #ifndef WC_STORE_LENT_H
 #define WC_STORE_LENT_H
@@ -29,13 +31,21 @@ typedef struct wc_lent {
     char *copy;       /* room for as many bytes, that of the copies */
     size_t bytes;
     size_t safe; /* so many from the beginning on are written, or in the copy and read from there */
+    size_t kept; /* and those from here on are in the copy */
     struct wc_lent_range {
         size_t at, end;
     } ahead[WC_LENT_AHEAD]; /* written, too, behind some that are not yet */
+    struct wc_lent *next; /* of those that are copied ahead */
 } wc_lent;
 
 /* `copy`: the caller's until the writer is idle. */
 void wc_lent_begin(wc_lent *lent, const void *from, void *copy, size_t bytes);
+
+/* The thread that copies ahead: started by one whose cores, priority and blocked signals it shall have, none if there is no memory
+ * for it; stopped when nothing is lent. What is lent is copied ahead if it is offered. */
+void wc_lent_start_copier(void);
+void wc_lent_stop_copier(void);
+void wc_lent_offer(wc_lent *lent);
 
 /* The program's thread: it changes or frees the memory from now on. */
 void wc_lent_take_back(wc_lent *lent);

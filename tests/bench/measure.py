@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fault"))
 import runs
@@ -26,6 +27,9 @@ class Bench:
         self.programs, self.directory, self.repetitions = programs, directory, repetitions
         self.mpirun = (f"mpirun.{runs.mpi_of(os.path.dirname(programs))}", "-n", str(RANKS))
         self.rows = []
+
+    def ranks(self, n):
+        return (*self.mpirun[:-1], str(n))
 
     def run(self, program, arguments, before=None, **environment):
         """Output of a program, under mpirun or what comes `before`; it gets a fresh directory as {work}."""
@@ -50,9 +54,9 @@ class Bench:
                           "samples": {"reference": reference, "measured": measured}})
 
 
-def columns(bench, program, arguments, convert, **environment):
+def columns(bench, program, arguments, convert, before=None, **environment):
     """The numbers that a program prints, by column."""
-    lines = bench.run(program, arguments, **environment).stdout.splitlines()
+    lines = bench.run(program, arguments, before, **environment).stdout.splitlines()
     table = [[convert(float(word)) for word in line.split()] for line in lines if re.match(r"[\d.-]+ ", line)]
     return [list(column) for column in zip(*table)]
 
@@ -113,14 +117,42 @@ def threads(bench):
 
 
 def stall(bench):
-    for mib, size in ((64, 4096), (256, 8192)):
-        arguments = (str(bench.repetitions), "{work}", f"--size={size}", "--steps=1000000000")
-        copy, held, record, calls, added, _, hdf5 = columns(bench, "bench_stall", arguments, milliseconds)
-        for name, measured, target in (("held in safe points", held, 1.5), ("  of it the record", record, None),
-                                       ("MPI calls, beyond quiet steps", calls, None),
-                                       ("wall time, beyond quiet steps", added, None),
-                                       ("stopped for parallel HDF5, no fsync", hdf5, None)):
-            bench.add("stall", f"{RANKS} x {mib} MiB: {name}", "ms", copy, measured, target=target)
+    # Sizes of which a row is whole pages. One rank leaves a core to the writer's thread.
+    for ranks, size, kind, held_target, added_target in ((1, 5632, "copy", 1.15, 1.5), (1, 5632, "hint", 0.05, 0.3),
+                                                         (RANKS, 4096, "copy", 1.5, None), (RANKS, 8192, "copy", 1.5, None),
+                                                         (RANKS, 8192, "hint", None, None)):
+        arguments = (kind, str(bench.repetitions), "{work}", f"--size={size}", "--steps=1000000000")
+        copy, hash_, held, record, calls, added, _, hdf5 = columns(bench, "bench_stall", arguments, milliseconds, bench.ranks(ranks))
+        heat = f"{ranks} x {size * size * 8 // ranks >> 20} MiB, {kind}:"
+        bench.add("stall", f"{heat} held in Wavecut's calls", "ms", copy, held, target=held_target)
+        bench.add("stall", f"{heat} wall time added", "ms", copy, added, target=added_target)
+        if kind == "copy":
+            bench.add("stall", f"{heat}   of what is held the record", "ms", copy, record)
+            bench.add("stall", f"{heat} MPI calls, beyond quiet steps", "ms", copy, calls)
+            bench.add("stall", f"{heat} stopped for parallel HDF5, no fsync", "ms", copy, hdf5)
+        if kind == "copy" and ranks == RANKS:
+            both = [c + h + 0.4 * c for c, h in zip(copy, hash_)]
+            bench.add("stall", f"{heat} wall time added, against 1.4 copies and a checksum", "ms", both, added, target=1)
+
+
+def timed_heat(bench, steps, **environment):
+    """Wall time of a whole job, and its snapshots."""
+    arguments = (f"--steps={steps}", "--size=3072")
+    start = time.monotonic()
+    done = bench.run("../jobs/heat", arguments, **environment)
+    return time.monotonic() - start, done.stderr.count("committed")
+
+
+def job(bench):
+    """Whole runs, with and without by turns. Each takes about 25 s."""
+    few = timed_heat(bench, 40)[0]
+    steps = int(25 / max(timed_heat(bench, 140)[0] - few, 0.1) * 100)
+    without, with_ = [], []
+    for _ in range(min(bench.repetitions, 3)):
+        without.append(timed_heat(bench, steps)[0])
+        seconds, snapshots = timed_heat(bench, steps, WAVECUT_INTERVAL="10", WAVECUT_LOG="info")
+        with_.append(seconds)
+    bench.add("job", f"heat, {RANKS} x 36 MiB, {snapshots} snapshots, one each 10 s", "s", without, with_, target=1.01)
 
 
 def write(bench):
@@ -141,6 +173,7 @@ def write(bench):
 BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("without", "with")),
            "threads": (threads, "message rate of several threads at once while no snapshot is under way", ("without", "with")),
            "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
+           "job": (job, "what snapshots cost a whole job", ("without", "with")),
            "write": (write, "from the request to the commit", ("reference", "snapshot"))}
 
 

@@ -16,8 +16,9 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
-enum { PIECE = 4 << 20 }; /* as Wavecut's writer has it */
+enum { PIECE = 4 << 20, BLOCK = 64 << 10 }; /* as Wavecut's writer has them */
 
 double reference_now(void) {
     struct timespec t;
@@ -53,6 +54,15 @@ void *reference_map(size_t bytes) {
 double reference_copy(void *to, const void *from, size_t bytes) {
     double start = begin();
     memcpy(to, from, bytes);
+    return reference_slowest(reference_now() - start);
+}
+
+double reference_hash(const void *from, size_t bytes) {
+    static volatile uint64_t kept; /* so that it is computed */
+    double start = begin();
+    for (size_t at = 0; at < bytes; at += BLOCK)
+        kept = XXH3_64bits((const char *)from + at, bytes - at < BLOCK ? bytes - at : BLOCK);
+    (void)kept;
     return reference_slowest(reference_now() - start);
 }
 

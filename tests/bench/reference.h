@@ -16,6 +16,9 @@ double reference_slowest(double mine);
 /* Anonymous memory in huge pages, as Wavecut's staging has it. */
 void *reference_map(size_t bytes);
 
+/* Seconds for one pass of the checksum over the bytes, by all ranks at once. */
+double reference_hash(const void *from, size_t bytes);
+
 double reference_copy(void *to, const void *from, size_t bytes);
 
 /* `from` begins on a page, and `bytes` are whole pages. Each rank writes a file of its own, with O_DIRECT and fsync. */

@@ -4,22 +4,24 @@
  * with functions of this file in the place of the library's. Each repetition is
  *
  *   a copy of the state into touched memory, by all ranks at once    the unit of all that follows
+ *   a pass of the checksum over the state, likewise
  *   QUIET steps                                                      how long things take without a snapshot
  *   a request, and steps until every rank knows that it's committed  the snapshot
  *   the state written with parallel HDF5                             a program that stops for it
  *
  * All times are of the slowest rank. Of a snapshot that is:
  *
- *   held    what wavecut_safepoint took in all steps of the snapshot: the copy of the state, markers, and the work on
- *           the way to the file. Meanwhile the program can't compute; this is what has a target.
+ *   held    what Wavecut's calls took in all steps of the snapshot: the copy of the state, markers, and the work on
+ *           the way to the file. Meanwhile the program can't compute.
  *   record  the copy alone, as the library reports it (wavecut_info.stall_s)
  *   calls   what the MPI calls took beyond as many quiet steps. It holds what the library does in them, but also
  *           waiting for a neighbour who was late, for whatever reason.
  *   added   what the steps took beyond as many quiet ones, everything included: also that the writer's thread takes
- *           processor time and memory bandwidth from the computation. The price for the job, not a pause.
+ *           processor time and memory bandwidth from the computation. The price for the job.
  *
- *   stall REPETITIONS DIRECTORY OPTION-OF-HEAT...
- * prints a line for each repetition, in seconds: copy held record calls added commit hdf5. The first, which warms up,
+ *   stall copy|hint REPETITIONS DIRECTORY OPTION-OF-HEAT...
+ * copy: without heat's hint that its array is not written before the next safe point.
+ * prints a line for each repetition, in seconds: copy hash held record calls added commit hdf5. The first, which warms up,
  * is left out.
  */
 #include "reference.h"
@@ -34,7 +36,7 @@
 enum { QUIET = 16 };
 
 typedef struct times {
-    double held, calls, all; /* in safe points, in MPI calls, altogether */
+    double held, calls, all; /* in Wavecut's calls, in MPI's, altogether */
 } times;
 
 static struct {
@@ -43,7 +45,9 @@ static struct {
     const double *state;
     size_t count;
     void *copy;
-    double copy_s, left_at; /* left_at: the last safe point, 0: what came before doesn't count */
+    bool hint;
+    double copy_s, hash_s,
+        left_at; /* left_at: the last safe point, 0: what came before doesn't count */
     times step, quiet[QUIET], snapshot;
     int steps; /* of this repetition */
     uint64_t committed;
@@ -77,8 +81,8 @@ static void report(void) {
     reference_hdf5(B.directory, B.state, B.count, &hdf5, &durable);
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank == 0 && B.done >= 0)
-        printf("%.6f %.6f %.6f %.6f %.6f %.6f %.6f\n", B.copy_s, held, record, calls, added,
-               info.commit_s, hdf5);
+        printf("%.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f\n", B.copy_s, B.hash_s, held, record, calls,
+               added, info.commit_s, hdf5);
 }
 
 static void begin_repetition(void) {
@@ -88,6 +92,7 @@ static void begin_repetition(void) {
         memset(B.copy, 0, bytes);
     }
     B.copy_s = reference_copy(B.copy, B.state, bytes);
+    B.hash_s = reference_hash(B.state, bytes);
     B.snapshot = (times){0};
     B.steps = 0;
 }
@@ -146,7 +151,15 @@ static wavecut_status noted_protect_array(const char *name, void *address, MPI_D
                                           const size_t offset[]) {
     B.state = address;
     B.count = local[0] * local[1];
-    return wavecut_protect_array(name, address, type, ndims, global, local, offset);
+    double start = reference_now();
+    wavecut_status status =
+        wavecut_protect_array(name, address, type, ndims, global, local, offset);
+    B.step.held += reference_now() - start;
+    return status;
+}
+
+static wavecut_status chosen_hint(const char *name, wavecut_hint_kind hint) {
+    return wavecut_hint(name, B.hint ? hint : WAVECUT_NO_HINT);
 }
 
 #define TIMED(call)                                                                                \
@@ -158,6 +171,7 @@ static wavecut_status noted_protect_array(const char *name, void *address, MPI_D
     })
 #define wavecut_safepoint timed_safepoint
 #define wavecut_protect_array noted_protect_array
+#define wavecut_hint chosen_hint
 #define MPI_Irecv(...) TIMED((MPI_Irecv)(__VA_ARGS__))
 #define MPI_Isend(...) TIMED((MPI_Isend)(__VA_ARGS__))
 #define MPI_Waitall(...) TIMED((MPI_Waitall)(__VA_ARGS__))
@@ -167,10 +181,11 @@ static int heat(int argc, char **argv);
 #undef main
 
 int main(int argc, char **argv) {
-    if (argc < 3)
+    if (argc < 4)
         return 2;
-    B.repetitions = atoi(argv[1]);
-    B.directory = argv[2];
-    argv[2] = argv[0];
-    return heat(argc - 2, argv + 2);
+    B.hint = strcmp(argv[1], "hint") == 0;
+    B.repetitions = atoi(argv[2]);
+    B.directory = argv[3];
+    argv[3] = argv[0];
+    return heat(argc - 3, argv + 3);
 }

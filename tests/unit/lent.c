@@ -85,6 +85,17 @@ static void expect_right(fixture *f, uint64_t to, const uint64_t *hash) {
     assert_true(*hash == checksum(f->right, BYTES));
 }
 
+static int set_up_with_copier(void **state) {
+    int rc = set_up(state);
+    wc_lent_start_copier();
+    return rc;
+}
+
+static int tear_down_with_copier(void **state) {
+    wc_lent_stop_copier();
+    return tear_down(state);
+}
+
 /* Lent, and taken back after so many microseconds; then the program writes it, or it is gone. */
 static void lend(fixture *f, size_t skew, uint64_t to, long after_us, bool gone) {
     unsigned char *memory = program_memory(f, skew);
@@ -92,6 +103,7 @@ static void lend(fixture *f, size_t skew, uint64_t to, long after_us, bool gone)
     uint64_t hash = 0, blocks[BYTES / WC_BLOCK_BYTES + 1];
     memset(f->copy, 0x55, BYTES + PAGE);
     wc_lent_begin(&lent, memory + skew, f->copy + to % PAGE, BYTES);
+    wc_lent_offer(&lent); /* nobody is there, but for the tests with a copier */
     queue(f, &lent, to, NULL, (wc_sums){blocks, &hash});
     nanosleep(&(struct timespec){.tv_nsec = after_us * 1000}, NULL);
     wc_lent_take_back(&lent);
@@ -162,6 +174,9 @@ static void box(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-        TEST(taken_back_at_any_time), TEST(not_taken_back), TEST(box)};
+        TEST(taken_back_at_any_time), TEST(not_taken_back), TEST(box),
+        cmocka_unit_test_setup_teardown(taken_back_at_any_time, set_up_with_copier,
+                                        tear_down_with_copier),
+        cmocka_unit_test_setup_teardown(box, set_up_with_copier, tear_down_with_copier)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
