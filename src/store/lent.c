@@ -81,8 +81,10 @@ static void *copy_ahead(void *unused) {
 }
 
 void wc_lent_start_copier(void) {
+    pthread_mutex_lock(&lock);
     copier.stops = false;
     copier.runs = copier.runs || pthread_create(&copier.thread, NULL, copy_ahead, NULL) == 0;
+    pthread_mutex_unlock(&lock);
 }
 
 void wc_lent_stop_copier(void) {
