@@ -264,6 +264,14 @@ static bool read_made_of(const char **text, wc_made_of *m) {
     return true;
 }
 
+/* What MPI_Type_create_subarray asks for; not each MPI checks it. */
+static bool is_box(int dims, const int *sizes, const int *parts, const int *starts) {
+    for (int d = 0; d < dims; d++)
+        if (sizes[d] < 1 || parts[d] < 1 || starts[d] < 0 || parts[d] > sizes[d] - starts[d])
+            return false;
+    return true;
+}
+
 static bool build(const wc_made_of *m, MPI_Datatype inner, MPI_Datatype *type) {
     const int *n = m->integer, dims = m->integers ? n[0] : 0;
 #define TAKES(i, a) (m->integers == (i) && m->addresses == (a))
@@ -282,6 +290,7 @@ static bool build(const wc_made_of *m, MPI_Datatype inner, MPI_Datatype *type) {
                PMPI_Type_create_resized(inner, m->address[0], m->address[1], type) == MPI_SUCCESS;
     case MPI_COMBINER_SUBARRAY:
         return dims > 0 && dims < NUMBERS / 3 && TAKES(3 * dims + 2, 0) &&
+               is_box(dims, n + 1, n + 1 + dims, n + 1 + 2 * dims) &&
                PMPI_Type_create_subarray(dims, n + 1, n + 1 + dims, n + 1 + 2 * dims,
                                          n[3 * dims + 1] == MPI_ORDER_C ? MPI_ORDER_C
                                                                         : MPI_ORDER_FORTRAN,
@@ -319,10 +328,42 @@ static bool make(const char *text, int depth, MPI_Datatype *type, bool *made) {
     return *made;
 }
 
+/* The text may come from any file: what MPI refuses must not end the job. Errors of calls without a communicator are raised on
+ * MPI_COMM_WORLD (MPI 3.1, 8.3) or MPI_COMM_SELF (MPI 4.0, 9.3). */
+static bool make_quietly(const char *text, MPI_Datatype *type, bool *made) {
+    const MPI_Comm comms[2] = {MPI_COMM_WORLD, MPI_COMM_SELF};
+    MPI_Errhandler before[2];
+    for (int i = 0; i < 2; i++) {
+        PMPI_Comm_get_errhandler(comms[i], &before[i]);
+        PMPI_Comm_set_errhandler(comms[i], MPI_ERRORS_RETURN);
+    }
+    bool good = make(text, 0, type, made);
+    for (int i = 0; i < 2; i++) {
+        PMPI_Comm_set_errhandler(comms[i], before[i]);
+        PMPI_Errhandler_free(&before[i]);
+    }
+    return good;
+}
+
 bool wc_datatype_make(const char *text, MPI_Datatype *type, bool *made) {
-    if (!make(text, 0, type, made))
+    if (!make_quietly(text, type, made))
         return false;
     if (*made)
         PMPI_Type_commit(type);
     return true;
+}
+
+bool wc_datatype_span(uint64_t count, MPI_Datatype type, int64_t *from, int64_t *to) {
+    MPI_Aint lb, extent, true_lb, true_extent;
+    int64_t last, end;
+    PMPI_Type_get_extent(type, &lb, &extent);
+    PMPI_Type_get_true_extent(type, &true_lb, &true_extent);
+    *from = *to = 0;
+    if (!count || true_extent <= 0)
+        return true;
+    return count <= INT64_MAX &&
+           !__builtin_mul_overflow((int64_t)count - 1, (int64_t)extent, &last) &&
+           !__builtin_add_overflow((int64_t)true_lb, (int64_t)true_extent, &end) &&
+           !__builtin_add_overflow((int64_t)true_lb, last < 0 ? last : 0, from) &&
+           !__builtin_add_overflow(end, last > 0 ? last : 0, to);
 }

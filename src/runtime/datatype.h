@@ -16,7 +16,11 @@ MPI_Datatype wc_datatype_of(wc_type stored);
 /* Writes into `text` what a datatype is made of. False: it can't be told, or doesn't fit. */
 bool wc_datatype_describe(MPI_Datatype type, char *text, size_t size);
 
-/* Makes it again, committed where that is needed: *made, and then it must be freed. False: `text` is none. */
+/* Makes it again, committed where that is needed: *made, and then it must be freed. False: `text` is none, or MPI refuses it. */
 bool wc_datatype_make(const char *text, MPI_Datatype *type, bool *made);
+
+/* The bytes that so many elements may touch, counted from their address: from *from up to, not including, *to; 0 and 0: none.
+ * False: more than can be counted. */
+bool wc_datatype_span(uint64_t count, MPI_Datatype type, int64_t *from, int64_t *to);
 
 #endif

@@ -49,40 +49,30 @@ uint64_t wc_requests_keep(void) {
 
 /* ---- buffers ---- */
 
-/* The bytes that a receive may write, from its buffer's address on. */
-static void span_of(uint64_t count, MPI_Datatype type, int64_t *from, int64_t *to) {
-    MPI_Aint lb, extent, true_lb, true_extent;
-    PMPI_Type_get_extent(type, &lb, &extent);
-    PMPI_Type_get_true_extent(type, &true_lb, &true_extent);
-    int64_t last = ((int64_t)count - 1) * extent;
-    *from = true_lb + (last < 0 ? last : 0);
-    *to = true_lb + true_extent + (last > 0 ? last : 0);
-    if (!count || *to <= *from)
-        *from = *to = 0;
-}
-
 /* Is it all in this array, beginning `offset` bytes behind its first one? */
 static bool is_inside(const wc_region *region, int64_t offset, int64_t from, int64_t to) {
     int64_t bytes = (int64_t)wc_region_bytes(region);
-    return !region->save && offset + from >= 0 && offset + to <= bytes;
+    return !region->save && !__builtin_add_overflow(offset, from, &from) && from >= 0 &&
+           !__builtin_add_overflow(offset, to, &to) && to <= bytes;
 }
 
 /* MPI may write there before the next safe point, whatever the program has said. */
 static void copy_what_is_received(const wc_request *r) {
     int64_t from, to;
-    span_of((uint64_t)r->count, r->type, &from, &to);
+    bool counted = wc_datatype_span((uint64_t)r->count, r->type, &from, &to);
     for (size_t i = 0; i < R.regions.count; i++) {
         const wc_region *region = &R.regions.at[i];
         int64_t offset = (int64_t)((intptr_t)r->buffer - (intptr_t)region->address);
         int64_t bytes = (int64_t)wc_region_bytes(region);
-        if (region->stable && offset + from < bytes && offset + to > 0)
+        if (region->stable && (!counted || (offset + from < bytes && offset + to > 0)))
             wc_snapshot_take_back(region->name);
     }
 }
 
 static bool find_array(const wc_request *r, wc_request_row *row) {
     int64_t from, to;
-    span_of((uint64_t)r->count, r->type, &from, &to);
+    if (!wc_datatype_span((uint64_t)r->count, r->type, &from, &to))
+        return false;
     if (from == to)
         return true; /* no buffer */
     for (size_t i = 0; i < R.regions.count; i++) {
@@ -175,9 +165,11 @@ static wc_status check_receive(const wc_request_row *row, wc_error *error) {
     int64_t from, to;
     if (!is_whole(row) || !wc_datatype_make(row->type, &type, &made))
         return wc_error_set(error, WC_ERR_DAMAGED, "it is not what Wavecut writes");
-    span_of(row->count, type, &from, &to);
+    bool counted = wc_datatype_span(row->count, type, &from, &to);
     if (made)
         PMPI_Type_free(&type);
+    if (!counted)
+        return wc_error_set(error, WC_ERR_DAMAGED, "it is not what Wavecut writes");
     if (!c || c->core.freed || row->source >= wc_comm_peers(&c->core))
         return wc_error_set(error, WC_ERR_MISMATCH,
                             "it was posted on a communicator (uid %016llx) that the program has "
