@@ -3,10 +3,17 @@
 
 #include "trailer.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_BLOCKS = 16, PIECE = PIECE_BLOCKS * WC_BLOCK_BYTES };
+enum {
+    PIECE = 16 * WC_BLOCK_BYTES, /* read, then hashed: still in the cache */
+    THREADS = 4,                 /* requests under way at once, as in writer.c */
+    ALONE = 8 * PIECE            /* below, threads cost more than they save */
+};
 
 wc_part wc_part_of_box(const wc_box *box, const uint64_t *chunk, uint64_t each, uint64_t offset) {
     wc_part part = {
@@ -46,23 +53,82 @@ static wc_status read_bytes(int fd, const char *path, const wc_part *part, uint6
     return status;
 }
 
+/* ---- several threads ---- */
+
+/* What the threads share; each takes the next piece. */
+typedef struct wc_read {
+    int fd;
+    const char *path;
+    const wc_part *part;
+    uint64_t from, end; /* bytes of the part */
+    char *to;
+    uint64_t *hashes;
+    atomic_uint_fast64_t next;
+    atomic_bool failed;
+    pthread_mutex_t lock;
+    wc_error error; /* of the piece at error_at, the first one in the part as far as is known */
+    uint64_t error_at;
+} wc_read;
+
+static void note_error(wc_read *r, uint64_t at, const wc_error *error) {
+    pthread_mutex_lock(&r->lock);
+    if (!r->failed || at < r->error_at) {
+        r->error = *error;
+        r->error_at = at;
+    }
+    r->failed = true;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static wc_status read_piece(wc_read *r, uint64_t at, char *buffer, wc_error *error) {
+    size_t n = r->end - at < PIECE ? (size_t)(r->end - at) : PIECE;
+    char *to = r->to ? r->to + (at - r->from) : buffer;
+    wc_status status = read_bytes(r->fd, r->path, r->part, at, n, to, error);
+    if (status == WC_OK && r->hashes)
+        wc_block_hashes(to, n, r->hashes + (at - r->from) / WC_BLOCK_BYTES);
+    return status;
+}
+
+static void *read_pieces(void *context) {
+    wc_read *r = context;
+    wc_error error = {WC_OK, ""};
+    char *buffer = r->to ? NULL : malloc(PIECE);
+    if (!r->to && !buffer)
+        wc_error_set(&error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+    uint64_t at = r->from;
+    while (error.status == WC_OK && !r->failed && (at = atomic_fetch_add(&r->next, PIECE)) < r->end)
+        read_piece(r, at, buffer, &error);
+    if (error.status != WC_OK)
+        note_error(r, at, &error);
+    free(buffer);
+    return NULL;
+}
+
+/* So many beside the caller's; fewer, if no more can be started. The program's signals are for the program's threads. */
+static int start_threads(wc_read *r, pthread_t *threads, int most) {
+    int started = 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (started < most && pthread_create(&threads[started], NULL, read_pieces, r) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
 wc_status wc_part_read(int fd, const char *path, const wc_part *part, uint64_t first,
                        uint64_t blocks, void *to, uint64_t *hashes, wc_error *error) {
-    char *buffer = to ? NULL : malloc(PIECE), *out = to ? to : buffer;
-    wc_status status = WC_OK;
-    if (!out)
-        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
-    uint64_t at = first * WC_BLOCK_BYTES, end = at + blocks * WC_BLOCK_BYTES;
-    end = end < part->bytes ? end : part->bytes;
-    while (at < end && status == WC_OK) {
-        size_t n = end - at < PIECE ? (size_t)(end - at) : PIECE;
-        status = read_bytes(fd, path, part, at, n, out, error);
-        if (hashes && status == WC_OK)
-            wc_block_hashes(out, n, hashes);
-        hashes = hashes ? hashes + PIECE_BLOCKS : NULL;
-        out = to ? out + n : buffer;
-        at += n;
-    }
-    free(buffer);
-    return status;
+    wc_read r = {.fd = fd, .path = path, .part = part, .to = to, .hashes = hashes};
+    pthread_t threads[THREADS - 1];
+    r.from = first * WC_BLOCK_BYTES;
+    r.end = r.from + blocks * WC_BLOCK_BYTES;
+    r.end = r.end < part->bytes ? r.end : part->bytes;
+    r.next = r.from;
+    pthread_mutex_init(&r.lock, NULL);
+    int started = start_threads(&r, threads, r.end - r.from < ALONE ? 0 : THREADS - 1);
+    read_pieces(&r);
+    for (int i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&r.lock);
+    return r.failed ? wc_error_set(error, r.error.status, "%s", r.error.text) : WC_OK;
 }

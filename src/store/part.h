@@ -27,7 +27,7 @@ uint64_t wc_part_place(const wc_part *part);
 
 /*
  * Reads `blocks` blocks of a part from block `first` on, into `to` (NULL: nowhere), and hashes them into hashes [blocks]
- * (NULL: it doesn't). Errors: IO, DAMAGED (the file ends before), MEMORY.
+ * (NULL: it doesn't); if they are many, with several threads. Errors: IO, DAMAGED (the file ends before), MEMORY.
  */
 wc_status wc_part_read(int fd, const char *path, const wc_part *part, uint64_t first,
                        uint64_t blocks, void *to, uint64_t *hashes, wc_error *error);
