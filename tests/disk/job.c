@@ -248,8 +248,21 @@ static void do_step(attempt *a, int rank, int step) {
     else if (step == STEP_CHANNELS + 4)
         wc_writer_sync(writer, &error);
     keep_error(a, &error);
-    wc_writer_wait(writer, &error);
+}
+
+/* One step, or several arrays and their indices, which the writer then has under way at once. */
+static void take_turn(attempt *a, int rank) {
+    rank_data *d = &a->ranks[rank];
+    wc_error error;
+    size_t from = disk_operations();
+    uint64_t more = disk_below(&a->job->random, STEP_CHANNELS);
+    disk_on_node(rank);
+    do_step(a, rank, d->steps++);
+    for (; more && d->steps > 1 && d->steps < STEP_CHANNELS; more--)
+        do_step(a, rank, d->steps++);
+    wc_writer_wait(d->writer, &error);
     keep_error(a, &error);
+    disk_settle(from);
 }
 
 /* ---- all ranks ---- */
@@ -271,12 +284,8 @@ static int choose(attempt *a) {
 /* When one has failed, the others still do what they have begun; then all close the file. */
 static void write_ranks(attempt *a) {
     int rank;
-    while (a->error.status == WC_OK && (rank = choose(a)) >= 0) {
-        size_t from = disk_operations();
-        disk_on_node(rank);
-        do_step(a, rank, a->ranks[rank].steps++);
-        disk_settle(from);
-    }
+    while (a->error.status == WC_OK && (rank = choose(a)) >= 0)
+        take_turn(a, rank);
     for (rank = 0; rank < a->job->ranks && a->error.status != WC_OK; rank++) {
         wc_error error;
         disk_on_node(rank);
