@@ -40,7 +40,7 @@ static bool all(void) {
 
 /* Every how many of them is tried: primes, so that all bits and all parts of words have their turn. */
 static size_t every(size_t few) {
-    return all() ? 1 : in_valgrind() ? 11 * few : few;
+    return all() ? 1 : in_valgrind() ? 31 * few : few;
 }
 
 static void load(victim *v, const char *path, unsigned char bytes[MOST], size_t *size) {
