@@ -373,9 +373,9 @@ static wc_status count_saved(wc_error *error) {
 
 static wc_status read_state(wc_error *error) {
     wc_status status = count_saved(error);
+    /* Without a limit: all of it is checked before the program's memory changes. */
     if (status == WC_OK)
-        status = wc_staging_reserve(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20,
-                                    error);
+        status = wc_staging_reserve(&R.staging, &R.regions, 0, error);
     if (status != WC_OK)
         return status;
     wc_staging_lay_out(&R.staging, &R.regions);

@@ -188,19 +188,36 @@ void wc_snapshot_watch(int64_t now) {
     }
 }
 
+/* Once. */
+static void tell_of_spill(void) {
+    static bool told;
+    if (!R.staging.spilled || told)
+        return;
+    told = true;
+    wc_log_rank(WC_LOG_ERROR,
+                "%llu MiB of the state don't fit into WAVECUT_STAGING_MB=%lld: the program waits "
+                "while they are written to a file in %s, in each record",
+                (unsigned long long)((R.staging.spilled + (1 << 20) - 1) >> 20),
+                (long long)R.settings.staging_mb, R.settings.dir);
+}
+
 /* The program's callbacks are called in here. False: the attempt is void. */
 static bool copy_state(void) {
     wc_error error = {WC_OK, ""};
     wc_run_phase phase = R.phase;
     R.phase = WC_RUN_CALLBACK;
-    wc_status status =
-        wc_staging_copy(&R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, &error);
+    wc_status status = wc_staging_copy(
+        &R.staging, &R.regions, (uint64_t)R.settings.staging_mb << 20, R.settings.dir, &error);
     R.phase = phase;
-    if (status == WC_OK)
+    if (status == WC_OK) {
+        tell_of_spill();
         return true;
+    }
     wc_log_rank(WC_LOG_ERROR, "%s", error.text);
     if (status == WC_ERR_CALLBACK)
         wc_core_void(&L.core, WC_REASON_CALLBACK, -1, -1, error.text);
+    else if (status == WC_ERR_IO)
+        wc_core_void(&L.core, WC_REASON_STORE, -1, -1, error.text);
     else
         wc_core_void(&L.core, WC_REASON_MEMORY, -1, -1, NULL);
     return false;

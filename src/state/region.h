@@ -25,6 +25,7 @@ typedef struct wc_region {
     void *user;
     bool stable;  /* the program doesn't write it before its next safe point */
     bool told;    /* that it can't be written straight from there */
+    bool spilled; /* its copy doesn't fit into memory, and goes to a file */
     bool fortran; /* requests at `user` are handles of Fortran */
 } wc_region;
 

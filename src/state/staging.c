@@ -16,10 +16,22 @@ static uint64_t round_up(uint64_t n, uint64_t to) {
 
 /* Each region begins on a page, moved on by its skew: address and file offset agree modulo the
  * page. */
-static uint64_t bytes_needed(const wc_regions *regions) {
+static uint64_t place_bytes(const wc_region *region) {
+    return round_up(wc_region_bytes(region), PAGE) + PAGE;
+}
+
+/* Callbacks must have room, arrays can do without. */
+static uint64_t bytes_needed(wc_regions *regions, uint64_t limit) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < regions->count; i++)
-        bytes += round_up(wc_region_bytes(&regions->at[i]), PAGE) + PAGE;
+        if (regions->at[i].save)
+            bytes += place_bytes(&regions->at[i]);
+    for (size_t i = 0; i < regions->count; i++) {
+        wc_region *r = &regions->at[i];
+        r->spilled = limit && !r->save && r->count && bytes + place_bytes(r) > limit;
+        if (!r->save && !r->spilled)
+            bytes += place_bytes(r);
+    }
     return bytes;
 }
 
@@ -50,7 +62,7 @@ static wc_status too_much(uint64_t bytes, uint64_t limit, wc_error *error) {
         (unsigned long long)((bytes + (1 << 20) - 1) >> 20), (unsigned long long)(limit >> 20));
 }
 
-wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uint64_t limit,
+wc_status wc_staging_reserve(wc_staging *staging, wc_regions *regions, uint64_t limit,
                              wc_error *error) {
     wc_staging_drop(staging);
     if (staging->room < regions->count) {
@@ -64,7 +76,7 @@ wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uin
         staging->lents = lents;
         staging->room = regions->count;
     }
-    uint64_t bytes = bytes_needed(regions);
+    uint64_t bytes = bytes_needed(regions, limit);
     if (limit && bytes > limit)
         return too_much(bytes, limit, error);
     if (bytes <= staging->bytes)
@@ -81,7 +93,7 @@ static void *next_place(const wc_staging *staging, const wc_region *region) {
 }
 
 static void take_place(wc_staging *staging, const wc_region *copy) {
-    staging->used += round_up(wc_region_bytes(copy), PAGE) + PAGE;
+    staging->used += place_bytes(copy);
 }
 
 static void begin(wc_staging *staging, const wc_regions *regions) {
@@ -106,27 +118,59 @@ void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions) {
 
 /* x86 keeps 10 bytes of value in 16. The six bytes of a long double that carry no value would make
  * equal states differ. */
-static void zero_padding(wc_region *copy) {
+static void zero_padding(void *bytes, size_t count) {
     size_t step = sizeof(long double);
-    unsigned char *p = copy->address;
-    for (uint64_t bytes = wc_region_bytes(copy); bytes; bytes -= step, p += step)
+    for (unsigned char *p = bytes; count; count -= step, p += step)
         memset(p + 10, 0, step - 10);
+}
+
+static bool is_padded(const wc_region *region) {
+    return (region->type == WC_TYPE_FLD || region->type == WC_TYPE_CLD) && LDBL_MANT_DIG == 64;
 }
 
 static void copy_flat(wc_staging *staging, size_t i) {
     wc_region *copy = &staging->copies[i];
     const void *from = copy->address;
-    bool padded = (copy->type == WC_TYPE_FLD || copy->type == WC_TYPE_CLD) && LDBL_MANT_DIG == 64;
     copy->address = next_place(staging, copy);
     take_place(staging, copy);
-    if (copy->stable && copy->count && !padded) {
+    if (copy->stable && copy->count && !is_padded(copy)) {
         wc_lent_begin(&staging->lents[i], from, copy->address, wc_region_bytes(copy));
         staging->lending = true;
         return;
     }
     wc_copy(copy->address, from, wc_region_bytes(copy));
-    if (padded)
-        zero_padding(copy);
+    if (is_padded(copy))
+        zero_padding(copy->address, wc_region_bytes(copy));
+}
+
+/* Its place is one of addresses alone: pages come when the writer reads them from the file, and go when they are written. */
+static wc_status spill_flat(wc_staging *staging, size_t i, const char *directory, wc_error *error) {
+    wc_region *copy = &staging->copies[i];
+    const void *from = copy->address;
+    uint64_t at;
+    if (wc_spill_write(&staging->spill, directory, from, wc_region_bytes(copy),
+                       is_padded(copy) ? zero_padding : NULL, &at, error) != WC_OK)
+        return error->status;
+    char *place = mmap(NULL, place_bytes(copy), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED)
+        return wc_error_set(error, WC_ERR_MEMORY, "\"%s\": no addresses for a copy", copy->name);
+    copy->address = place + copy->skew;
+    wc_lent_spilled(&staging->lents[i], staging->spill.fd, at, copy->address,
+                    wc_region_bytes(copy));
+    staging->spilled += wc_region_bytes(copy);
+    return WC_OK;
+}
+
+static void free_spilled(wc_staging *staging) {
+    for (size_t i = 0; staging->spilled && i < staging->count; i++)
+        if (staging->copies[i].spilled && staging->lents[i].bytes)
+            munmap((char *)staging->copies[i].address - staging->copies[i].skew,
+                   place_bytes(&staging->copies[i]));
+    for (size_t i = 0; staging->spilled && i < staging->count; i++)
+        staging->lents[i].bytes = 0;
+    staging->spilled = 0;
+    wc_spill_empty(&staging->spill);
 }
 
 /* ---- lent memory ---- */
@@ -151,6 +195,7 @@ void wc_staging_drop(wc_staging *staging) {
     for (size_t i = 0; staging->lending && i < staging->count; i++)
         wc_lent_drop(&staging->lents[i]);
     staging->lending = false;
+    free_spilled(staging);
 }
 
 /* ---- callbacks ---- */
@@ -167,6 +212,8 @@ static wc_status grow(wc_staging *staging, uint64_t bytes, uint64_t limit, wc_er
                             (unsigned long long)(bytes >> 20));
     for (size_t i = 0; i < staging->count; i++) {
         wc_region *copy = &staging->copies[i];
+        if (copy->spilled)
+            continue;
         if (copy->address) /* not a callback's that is still to come */
             copy->address = memory + ((char *)copy->address - staging->memory);
         if (staging->lents[i].bytes)
@@ -208,14 +255,17 @@ static wc_status call_save(wc_staging *staging, wc_region *copy, uint64_t limit,
 }
 
 wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
-                          wc_error *error) {
+                          const char *directory, wc_error *error) {
     wc_status status = wc_staging_reserve(staging, regions, limit, error);
     if (status != WC_OK)
         return status;
     begin(staging, regions);
-    for (size_t i = 0; i < staging->count; i++)
-        if (!staging->copies[i].save)
+    for (size_t i = 0; i < staging->count && status == WC_OK; i++) {
+        if (staging->copies[i].spilled)
+            status = spill_flat(staging, i, directory, error);
+        else if (!staging->copies[i].save)
             copy_flat(staging, i);
+    }
     /* Behind the others: how long these get is known only afterwards. */
     for (size_t i = 0; i < staging->count && status == WC_OK; i++) {
         wc_region *copy = &staging->copies[i];
@@ -230,8 +280,10 @@ wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t lim
 }
 
 void wc_staging_free(wc_staging *staging) {
+    wc_staging_drop(staging);
     unmap(staging);
     free(staging->copies);
     free(staging->lents);
+    wc_spill_close(&staging->spill);
     *staging = (wc_staging){0};
 }

@@ -10,13 +10,16 @@
 
 #include "../store/lent.h"
 #include "region.h"
+#include "spill.h"
 
 typedef struct wc_staging {
     char *memory;
     size_t bytes;      /* of `memory` */
     size_t used;       /* of them, by the copies that have their place */
     wc_region *copies; /* `address` points into `memory` */
-    wc_lent *lents;    /* [count], of those that are or were lent */
+    wc_lent *lents;    /* [count], of those that are or were lent, or are in the file */
+    wc_spill spill;    /* the file for copies beyond the limit */
+    uint64_t spilled;  /* bytes in it */
     size_t count, room;
     bool lending; /* some may be lent still */
 } wc_staging;
@@ -32,18 +35,19 @@ typedef struct wavecut_sink {
 
 /*
  * Makes room for all regions, those with a save callback as long as the last time. `limit` in bytes, 0:
- * none. What was staged before is lost. Errors: MEMORY.
+ * none; the arrays that are beyond it are marked in `regions`: their copies go to a file. What was staged before is lost.
+ * Errors: MEMORY.
  */
-wc_status wc_staging_reserve(wc_staging *staging, const wc_regions *regions, uint64_t limit,
+wc_status wc_staging_reserve(wc_staging *staging, wc_regions *regions, uint64_t limit,
                              wc_error *error);
 
 /* Gives each region its place; nothing is copied. There must be room (wc_staging_reserve). */
 void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions);
 
-/* Copies or lends all regions, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
- * when regions have grown over the limit; CALLBACK. */
+/* Copies or lends all regions, those beyond the limit into a file in `directory`, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
+ * when callbacks have written more than the limit; IO; CALLBACK. */
 wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
-                          wc_error *error);
+                          const char *directory, wc_error *error);
 
 /* Of copy number i; NULL if it has been made in the record. */
 wc_lent *wc_staging_lent(wc_staging *staging, size_t i);

@@ -4,7 +4,11 @@
 #include "copy.h"
 #include "fault.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* How long the program may have to wait for the writer's thread, and that for the program. */
 enum { STEP = 256 << 10, PAGE = 4096 };
@@ -20,6 +24,11 @@ static struct {
 
 void wc_lent_begin(wc_lent *lent, const void *from, void *copy, size_t bytes) {
     *lent = (wc_lent){.from = from, .copy = copy, .bytes = bytes, .kept = bytes};
+}
+
+void wc_lent_spilled(wc_lent *lent, int spill, uint64_t spill_at, void *copy, size_t bytes) {
+    *lent = (wc_lent){
+        .copy = copy, .bytes = bytes, .spilled = true, .spill = spill, .spill_at = spill_at};
 }
 
 /* From the end on, as the writer comes from the beginning. False: all is safe or kept. */
@@ -133,10 +142,39 @@ static void copy_up_to(wc_lent *lent, size_t end) {
     }
 }
 
+/* Up to `end`, from the file to the copy. The file is open for O_DIRECT where that is to be had, so all are whole pages there. */
+static void fill_up_to(wc_lent *lent, size_t end) {
+    static _Alignas(PAGE) char buffer[STEP];
+    while (!lent->failure && lent->filled < end) {
+        size_t left = lent->bytes - lent->filled, n = left < STEP ? left : STEP;
+        ssize_t got = pread(lent->spill, buffer, STEP, (off_t)(lent->spill_at + lent->filled));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < (ssize_t)n) {
+            lent->failure = got < 0 ? errno : EIO;
+            return;
+        }
+        memcpy(lent->copy + lent->filled, buffer, n);
+        lent->filled += n;
+    }
+}
+
+/* Blocks that reach behind what is written have been hashed. */
+static void free_written(wc_lent *lent) {
+    uintptr_t copy = (uintptr_t)lent->copy, from = (copy + lent->freed) / PAGE * PAGE,
+              to = (copy + lent->safe) / PAGE * PAGE;
+    if (!lent->spilled || to <= from)
+        return;
+    madvise((void *)from, to - from, MADV_DONTNEED);
+    lent->freed = lent->safe;
+}
+
 const char *wc_lent_hold(wc_lent *lent, size_t at, size_t end, uint64_t to) {
     pthread_mutex_lock(&lock);
     const char *where = base(lent, at, to);
-    if (where == lent->copy)
+    if (lent->spilled)
+        fill_up_to(lent, end);
+    else if (where == lent->copy)
         copy_up_to(lent, end);
     return where;
 }
@@ -178,6 +216,7 @@ bool wc_lent_written(wc_lent *lent, const char *from, size_t at, size_t end) {
     if (stands)
         add_ahead(lent, at, end);
     join_ahead(lent);
+    free_written(lent);
     pthread_mutex_unlock(&lock);
     return stands;
 }

@@ -32,14 +32,24 @@ typedef struct wc_lent {
     size_t bytes;
     size_t safe; /* so many from the beginning on are written, or in the copy and read from there */
     size_t kept; /* and those from here on are in the copy */
+    int spill;   /* `spilled`: the file that has them instead of the program, from spill_at on */
+    uint64_t spill_at;
+    size_t filled; /* so many of it are, or were, in the copy */
+    size_t freed;  /* pages of the copy up to here are free again */
+    bool spilled;
+    int failure; /* errno of a read that failed; 0: none */
     struct wc_lent_range {
         size_t at, end;
     } ahead[WC_LENT_AHEAD]; /* written, too, behind some that are not yet */
-    struct wc_lent *next; /* of those that are copied ahead */
+    struct wc_lent *next;   /* of those that are copied ahead */
 } wc_lent;
 
 /* `copy`: the caller's until the writer is idle. */
 void wc_lent_begin(wc_lent *lent, const void *from, void *copy, size_t bytes);
+
+/* The same for bytes that are in a file: they are read into the copy piece by piece, where their pages go again when they are
+ * written. */
+void wc_lent_spilled(wc_lent *lent, int spill, uint64_t spill_at, void *copy, size_t bytes);
 
 /* The thread that copies ahead: started by one whose cores, priority and blocked signals it shall have, none if there is no memory
  * for it; stopped when nothing is lent. What is lent is copied ahead if it is offered. */
@@ -58,7 +68,8 @@ void wc_lent_drop(wc_lent *lent);
 /* Where the lent bytes begin, if this piece is written now: in the program's memory, or in the copy. */
 const char *wc_lent_where(const wc_lent *lent, size_t at, uint64_t to);
 
-/* The same; they may be read up to `end` before wc_lent_release, which follows. */
+/* The same; they may be read up to `end` before wc_lent_release, which follows. What can't be read from a file is known by
+ * `failure` then. */
 const char *wc_lent_hold(wc_lent *lent, size_t at, size_t end, uint64_t to);
 void wc_lent_release(void);
 

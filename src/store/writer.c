@@ -178,9 +178,11 @@ static bool write_piece(wc_writer *w, const wc_data *d, uint64_t at, size_t byte
         }
         if (wc_fault_on("slow_writer"))
             usleep(20000);
-        written = write_all(w, base + at, bytes, to);
+        written = !(d->lent && d->lent->failure) && write_all(w, base + at, bytes, to);
         stands = !d->lent || wc_lent_written(d->lent, base, at, at + bytes);
     } while (!stands);
+    if (d->lent && d->lent->failure)
+        errno = d->lent->failure;
     return written;
 }
 

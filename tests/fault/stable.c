@@ -2,6 +2,7 @@
 /*
  * Arrays that are not written before the next safe point, and are right after it: what a restart brings back is checked.
  *   stable KIND SNAPSHOTS
+ * SNAPSHOTS: so many; -1: until one has failed
  * KIND:
  *   swap    two buffers of wavecut_alloc change places; all parts are whole pages
  *   fresh   a new buffer in each step, of malloc and in the middle of a page; the old one is freed
@@ -121,9 +122,9 @@ static void meet(void) {
     MPI_Send(&mine, 1, MPI_LONG, after, TAG, MPI_COMM_WORLD);
 }
 
-static void run(uint64_t snapshots) {
+static void run(long snapshots) {
     uint64_t done = 0;
-    while (done < snapshots) {
+    while (snapshots < 0 ? !done : done < (uint64_t)snapshots) {
         if (is("rest"))
             wavecut_hint("u", S.step % 2 == 0 ? WAVECUT_STABLE : WAVECUT_NO_HINT);
         wavecut_safepoint();
@@ -134,7 +135,7 @@ static void run(uint64_t snapshots) {
             wavecut_request();
         next();
         S.step++;
-        done = info.committed;
+        done = snapshots < 0 ? info.failed : info.committed;
         MPI_Bcast(&done, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
     }
 }
@@ -176,7 +177,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     start(restarted);
-    run(strtoull(argv[2], NULL, 10));
+    run(strtol(argv[2], NULL, 10));
     if (S.rank == 0)
         printf("stable: ended well\n");
     if (S.first != MPI_REQUEST_NULL) {
