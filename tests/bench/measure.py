@@ -135,6 +135,17 @@ def stall(bench):
             bench.add("stall", f"{heat} wall time added, against 1.4 copies and a checksum", "ms", both, added, target=1)
 
 
+def cow(bench):
+    """What a record would cost that left the copying to the first write of each page: the pause and the next pass together."""
+    lines = bench.run("bench_cow", ("256", str(bench.repetitions)), before=("env",)).stdout.splitlines()
+    plain, *rest = [list(column) for column in zip(*([float(word) for word in line.split()] for line in lines))]
+    copy = [a + b - p for a, b, p in zip(rest[0], rest[1], plain)]
+    for k, name in ((2, "fork"), (4, "mprotect"), (6, "userfaultfd")):
+        bench.add("cow", f"256 MiB, {name}: the pause", "ms", rest[0], rest[k])
+        bench.add("cow", f"256 MiB, {name}: the pause, and what the next pass takes more", "ms", copy,
+                  [a + b - p for a, b, p in zip(rest[k], rest[k + 1], plain)])
+
+
 def timed_heat(bench, steps, **environment):
     """Wall time of a whole job, and its snapshots."""
     arguments = (f"--steps={steps}", "--size=3072")
@@ -173,6 +184,7 @@ def write(bench):
 BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("without", "with")),
            "threads": (threads, "message rate of several threads at once while no snapshot is under way", ("without", "with")),
            "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
+           "cow": (cow, "copying when it is written first, instead of in the record", ("copy", "measured")),
            "job": (job, "what snapshots cost a whole job", ("without", "with")),
            "write": (write, "from the request to the commit", ("reference", "snapshot"))}
 
