@@ -170,13 +170,28 @@ def write(bench):
     for mib in (64, 256):
         for kind, meanwhile in (("idle", "ranks sleep"), ("busy", "ranks compute")):
             arguments = (kind, str(mib), str(bench.repetitions), "{work}")
-            direct, commit, hdf5 = columns(bench, "bench_write", arguments, milliseconds)
+            direct, commit, hdf5, record, spent, ours = columns(bench, "bench_write", arguments, milliseconds)
             name = f"{RANKS} x {mib} MiB, {meanwhile}: against"
             bench.add("write", f"{name} O_DIRECT + fsync", "ms", direct, commit)
             bench.add("write", f"{name} parallel HDF5 + fsync", "ms", hdf5, commit)
+            behind = [all_of_it - copy for all_of_it, copy in zip(commit, record)]
+            bench.add("write", "  without the copy that the record makes", "ms", direct, behind)
+            bench.add("write", "  processor time of rank 0 for writing", "ms", spent, ours)
     for split in ("rows", "columns", "blocks"):
-        direct, commit, _ = columns(bench, "bench_write", ("idle", "64", str(bench.repetitions), "{work}", split), milliseconds)
+        direct, commit, *_ = columns(bench, "bench_write", ("idle", "64", str(bench.repetitions), "{work}", split), milliseconds)
         bench.add("write", f"{RANKS} x 64 MiB, one array in {split}: against O_DIRECT + fsync", "ms", direct, commit)
+
+
+def restore(bench):
+    for mib in (64, 256):
+        with tempfile.TemporaryDirectory(dir=bench.directory) as made:
+            bench.run("bench_restore", (str(mib), "make"), WAVECUT_DIR=made)
+            file = f"{made}/wavecut-000001.h5"
+            lines = [columns(bench, "bench_restore", (str(mib), file), milliseconds, WAVECUT_DIR=made, WAVECUT_RESTART=file)
+                     for _ in range(bench.repetitions)]
+        direct, verify, all_of_it = [[line[i][0] for line in lines] for i in range(3)]
+        bench.add("restore", f"{RANKS} x {mib} MiB, until all is verified: against O_DIRECT reads", "ms", direct, verify)
+        bench.add("restore", f"{RANKS} x {mib} MiB, until the program has it", "ms", direct, all_of_it)
 
 
 # ---- output ----
@@ -186,7 +201,8 @@ BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("wi
            "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
            "cow": (cow, "copying when it is written first, instead of in the record", ("copy", "measured")),
            "job": (job, "what snapshots cost a whole job", ("without", "with")),
-           "write": (write, "from the request to the commit", ("reference", "snapshot"))}
+           "write": (write, "from the request to the commit", ("reference", "snapshot")),
+           "restore": (restore, "a restart, nothing in the page cache", ("reading", "restart"))}
 
 
 def verdict(row):

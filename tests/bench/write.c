@@ -11,7 +11,8 @@
  *
  *   write idle|busy MIB REPETITIONS DIRECTORY [rows|columns|blocks]
  * MIB: of each rank, which has an array of its own, or a part of one that is split so.
- * prints a line for each repetition, in seconds: direct commit hdf5. The first, which warms up, is left out.
+ * prints a line for each repetition, in seconds: direct commit hdf5, the record's part of the commit, and rank 0's processor
+ * time for direct and for the writer's threads. The first, which warms up, is left out.
  */
 #include "reference.h"
 
@@ -32,8 +33,21 @@ static void pass_time(bool busy) {
             ;
 }
 
-static double snapshot(int rank, bool busy) {
+static double clock_s(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Of all threads but the program's own. */
+static double others_cpu(void) {
+    return clock_s(CLOCK_PROCESS_CPUTIME_ID) - clock_s(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* *record: until the copy was made; *cpu: the writer's, on this rank. */
+static double snapshot(int rank, bool busy, double *record, double *cpu) {
     wavecut_info before, now;
+    double cpu_before = others_cpu();
     wavecut_status_get(&before);
     PMPI_Barrier(MPI_COMM_WORLD);
     double start = reference_now();
@@ -45,6 +59,8 @@ static double snapshot(int rank, bool busy) {
         wavecut_status_get(&now);
     } while (now.committed == before.committed);
     double took = reference_now() - start;
+    *record = now.stall_s;
+    *cpu = others_cpu() - cpu_before;
     PMPI_Bcast(&took, 1, MPI_DOUBLE, 0, MPI_COMM_WORLD);
     return took;
 }
@@ -54,12 +70,14 @@ static void measure(bool busy, double *state, size_t count, int repetitions,
     int rank;
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
     for (int i = -1; i < repetitions; i++) {
-        double closed, durable;
+        double closed, durable, record, cpu, direct_cpu = clock_s(CLOCK_THREAD_CPUTIME_ID);
         double direct = reference_direct(directory, state, count * sizeof *state);
-        double commit = snapshot(rank, busy);
+        direct_cpu = clock_s(CLOCK_THREAD_CPUTIME_ID) - direct_cpu;
+        double commit = snapshot(rank, busy, &record, &cpu);
         reference_hdf5(directory, state, count, &closed, &durable);
         if (rank == 0 && i >= 0)
-            printf("%.6f %.6f %.6f\n", direct, commit, durable);
+            printf("%.6f %.6f %.6f %.6f %.6f %.6f\n", direct, commit, durable, record, direct_cpu,
+                   cpu);
     }
 }
 
