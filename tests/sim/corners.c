@@ -61,6 +61,11 @@ static void post_any(void *unused) {
     post(0, MPI_ANY_SOURCE, MPI_ANY_TAG);
 }
 
+static void post_first(void *unused) {
+    (void)unused;
+    post(0, 0, 0);
+}
+
 static void post_two(void *unused) {
     (void)unused;
     post(0, 0, 0);
@@ -134,6 +139,46 @@ static void a_message_that_never_comes(void **state) {
         expect_commit();
         sim_close();
     }
+}
+
+static void send_synchronously(void *unused) {
+    (void)unused;
+    MPI_Issend(&numbers[1], 1, MPI_INT, other(), 1, MPI_COMM_WORLD, &requests[1]);
+}
+
+static void is_not_over(void *unused) {
+    int flag;
+    (void)unused;
+    MPI_Test(&requests[1], &flag, MPI_STATUS_IGNORE);
+    assert_false(flag);
+}
+
+static void receive_second(void *unused) {
+    (void)unused;
+    MPI_Recv(&numbers[1], 1, MPI_INT, 0, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
+/* The receive that has what is missing is there. What comes after it stays in MPI, where a synchronous send isn't over before
+ * its receive. */
+static void nothing_behind_the_cut_is_pulled(void **state) {
+    (void)state;
+    open_job(false, 2);
+    let(1, allow_open_requests, NULL);
+    let(0, send_number, NULL);
+    let(1, post_first, NULL);
+    J.stuck = MPI_COMM_WORLD;
+    deliver(0, 1);
+    request_and_record();
+    let(0, send_synchronously, NULL);
+    deliver(0, 1);
+    expect_void(WC_REASON_MESSAGE_MISSING);
+    let(0, is_not_over, NULL);
+    J.stuck = MPI_COMM_NULL;
+    let(1, wait_first, NULL);
+    let(1, receive_second, NULL);
+    let(0, wait_second, NULL);
+    expect_commit();
+    sim_close();
 }
 
 /* ---- counts that can't be ---- */
@@ -355,6 +400,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_part_of_a_datatype),
         cmocka_unit_test(a_message_that_never_comes),
+        cmocka_unit_test(nothing_behind_the_cut_is_pulled),
         cmocka_unit_test(counts_of_an_immediate_cut),
         cmocka_unit_test(counts_of_a_stash),
         cmocka_unit_test(a_cancelled_receive_took_nothing),
