@@ -234,7 +234,7 @@ static int test_all(int n, MPI_Request requests[], int *flag, MPI_Status statuse
 
 /* Is everything that was started in `requests`? Then nothing has to be looked up. */
 static inline bool is_everything(int n, const MPI_Request requests[]) {
-    return L.plain && count_active(n, requests) == L.outstanding;
+    return L.plain && count_active(n, requests) == wc_outstanding();
 }
 
 static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuses[], int *rc) {
@@ -242,9 +242,11 @@ static bool waitall_everything(int n, MPI_Request requests[], MPI_Status statuse
     if (!WAIT_FAST(*rc, PMPI_Waitall(n, requests, statuses),
                    PMPI_Testall(n, requests, &flag, statuses), flag))
         return false;
-    L.outstanding = *rc == MPI_SUCCESS ? 0 : count_active(n, requests);
-    if (!L.outstanding)
+    L.outstanding -= wc_outstanding();
+    if (*rc == MPI_SUCCESS)
         L.posted_next = L.posted;
+    else
+        L.outstanding += count_active(n, requests);
     return true;
 }
 
@@ -283,8 +285,8 @@ __attribute__((noinline)) static int waitall_slow(int n, MPI_Request requests[],
 }
 
 /* The same in few instructions, for lists without null requests. */
-static inline bool is_all_that_started(int n, const MPI_Request requests[]) {
-    if (n != L.outstanding)
+static inline bool is_all_that_started(int n, const MPI_Request requests[], int outstanding) {
+    if (n != outstanding)
         return false;
     const MPI_Request null = MPI_REQUEST_NULL;
     for (size_t i = (unsigned)n; i; i--)
@@ -298,22 +300,22 @@ __attribute__((noinline)) static int waitall_at_hand(int n, MPI_Request requests
                                                      MPI_Status statuses[]) {
     int flag;
     bool fast = L.immediate && L.way == WC_WAY_FAST && L.plain;
-    if (__builtin_expect(!fast || wc_layer_clock() >= L.next_tick, 0))
+    if (__builtin_expect(!fast || !is_all_that_started(n, requests, wc_outstanding()) ||
+                             wc_layer_clock() >= L.next_tick,
+                         0))
         return waitall_slow(n, requests, statuses);
     L.core.recordable = false;
     int rc = PMPI_Testall(n, requests, &flag, statuses);
     if (__builtin_expect(!flag, 0))
         return waitall_slow(n, requests, statuses);
-    L.outstanding = 0;
+    L.outstanding -= n;
     L.posted_next = L.posted;
     return rc;
 }
 
 /* Aligned programs wait natively, so what this call will have done can be noted before it. */
 WC_EXPORT int MPI_Waitall(int n, MPI_Request requests[], MPI_Status statuses[]) {
-    if (__builtin_expect(!is_all_that_started(n, requests), 0))
-        return waitall_slow(n, requests, statuses);
-    if (__builtin_expect(!L.waits_natively, 0))
+    if (__builtin_expect(!is_all_that_started(n, requests, L.outstanding), 0))
         return waitall_at_hand(n, requests, statuses);
     L.outstanding = 0;
     L.posted_next = L.posted;

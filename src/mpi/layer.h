@@ -161,7 +161,6 @@ typedef struct wc_layer {
     wc_mpi_comm *test_comm; /* `fast_comm` of immediate programs: their receives don't */
     bool starts_natively;   /* on the FAST way of a program whose errors are fatal */
     bool ends_natively;     /* the same, it is aligned, and there are persistent requests */
-    bool waits_natively;    /* as starts_natively, it is aligned, and all requests are plain */
     bool plain;             /* none of foreign and persistent requests, nor errors that return */
     wc_table receives;      /* wc_request */
     wc_table persistent;    /* wc_persistent */
@@ -410,10 +409,26 @@ static inline void wc_comm_no_fast(void) {
     L.fast_comm = L.recv_comm = L.test_comm = WC_NO_COMM;
 }
 
+/* How many requests are outstanding, besides those in the table and foreign ones. Where MPI_Waitall may not leave them
+ * all to MPI, L.outstanding is negative: so it finds that with what it counts anyway. */
+static inline int wc_outstanding(void) {
+    return L.outstanding & INT_MAX / 2;
+}
+
+/* May it? On the FAST way of an aligned program whose errors are fatal and whose requests are all plain. */
+static inline void wc_waitall_natively(bool may) {
+    if (may == (L.outstanding >= 0))
+        return;
+    int shift = may ? -(INT_MIN / 2) : INT_MIN / 2;
+    L.outstanding += shift;
+    L.outstanding_at_safepoint += shift;
+}
+
 /* From now on calls are MPI's alone: until wc_layer_update finds L.way set again. */
 static inline void wc_layer_off(void) {
     L.way = WC_WAY_OFF;
-    L.starts_natively = L.ends_natively = L.waits_natively = false;
+    L.starts_natively = L.ends_natively = false;
+    wc_waitall_natively(false);
     wc_comm_no_fast();
 }
 
@@ -449,12 +464,6 @@ void wc_attribute_note(int keyval); /* something is set with it */
 int wc_attributes_delete(MPI_Comm comm);
 
 /* ---- request.c ---- */
-
-/* How many requests are outstanding, besides those in the table and foreign ones. In a program of
- * several threads L.outstanding is negative, so that no call of the FAST way finds all of them. */
-static inline int wc_outstanding(void) {
-    return L.outstanding & INT_MAX / 2;
-}
 
 wc_request *wc_request_new(void);
 void wc_request_recycle(wc_request *r);       /* it was never inserted */

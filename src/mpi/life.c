@@ -44,7 +44,7 @@ void wc_layer_update(void) {
     L.starts_natively = !slow && !L.careful;
     bool ends = L.starts_natively && !L.immediate;
     L.ends_natively = ends && L.persistent.count;
-    L.waits_natively = ends && L.plain;
+    wc_waitall_natively(ends && L.plain);
     wc_comm_choose_fast();
 }
 
@@ -138,7 +138,7 @@ static void start(int thread_level) {
     PMPI_Comm_size(MPI_COMM_WORLD, &size);
     bool multiple = thread_level == MPI_THREAD_MULTIPLE;
     L.way = multiple ? WC_WAY_SLOW : WC_WAY_FAST;
-    L.plain = L.starts_natively = L.waits_natively = !multiple;
+    L.plain = L.starts_natively = !multiple;
     if (multiple)
         wc_thread_start();
     /* Messages of a restart are delivered on it, after wavecut_finalize too. */

@@ -238,10 +238,15 @@ static __attribute__((noinline)) int irecv_slow(RECEIVE_PARAMETERS, MPI_Request 
     return wc_receive_start(&r, RECEIVE_ARGUMENTS, request);
 }
 
-WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *request) {
-    wc_stream *s = wc_fast_stream(L.fast_comm, WC_IN, comm, source, tag);
+/* Written for few instructions: with wc_fast_stream there are two more. `request` is volatile so that it is looked for where
+ * it was passed, on the stack, and no register is saved for it. */
+WC_EXPORT int MPI_Irecv(RECEIVE_PARAMETERS, MPI_Request *volatile request) {
+    wc_mpi_comm *fast = L.fast_comm;
+    if (__builtin_expect(fast->handle != comm, 0))
+        return irecv_slow(RECEIVE_ARGUMENTS, request);
+    wc_stream *s = *wc_stream_slot(&fast->core, WC_IN, source, tag);
     wc_posted *p = L.posted_next;
-    if (__builtin_expect(!s || p == L.posted_end, 0))
+    if (__builtin_expect(s->peer != source || s->tag != tag || p == L.posted_end, 0))
         return irecv_slow(RECEIVE_ARGUMENTS, request);
     p->type = type;
     p->buffer = buf;

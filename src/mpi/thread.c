@@ -72,7 +72,7 @@ static wc_thread *known(void) {
 
 void wc_thread_start(void) {
     L.multiple = true;
-    L.outstanding = L.outstanding_at_safepoint = INT_MIN / 2; /* see wc_outstanding */
+    wc_waitall_natively(false);
     pthread_key_create(&T.key, forget);
 }
 
