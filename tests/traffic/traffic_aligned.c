@@ -47,7 +47,8 @@ typedef struct operation {
     unsigned char *buffer;
     int comm, wait; /* step in which it is handed over */
     bool is_send;
-    const MPI_Status *completed; /* NULL: not yet */
+    bool completed;
+    MPI_Status status; /* then */
 } operation;
 
 /* A receive that begins with a probe. */
@@ -348,7 +349,7 @@ static void send_all(worker *w) {
 
 static void finish(worker *w, operation *o) {
     if (!o->is_send)
-        traffic_receive(o->buffer, o->comm, o->completed);
+        traffic_receive(o->buffer, o->comm, &o->status);
     if (o->kept)
         traffic_went(o->is_send ? TRAFFIC_SENT_PERSISTENT : TRAFFIC_GOT_PERSISTENT);
     if (o->kept)
@@ -408,8 +409,11 @@ static void hand_over(worker *w, int until) {
             due[n++] = at;
         }
         int count = n ? complete(w, n, requests, indices, statuses) : 0;
-        for (int i = 0; i < count; i++)
-            w->open[due[indices[i]]].completed = &statuses[i];
+        for (int i = 0; i < count; i++) {
+            operation *o = &w->open[due[indices[i]]];
+            o->completed = true;
+            o->status = statuses[i];
+        }
         for (int i = w->nopen; count && i > 0; i--) /* finish puts the last one in its place */
             if (w->open[i - 1].completed)
                 finish(w, &w->open[i - 1]);
