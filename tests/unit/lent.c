@@ -123,8 +123,8 @@ static void taken_back_at_any_time(void **state) {
     } places[] = {{0, 0}, {0, 8192}, {8, 4096 + 8}, {0, 100}, {16, 8192}, {4095, 1}};
     fixture *f = *state;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        for (long round = 0; round < 12; round++)
-            lend(f, places[i].skew, places[i].to, round * round * 60, round % 2);
+        for (long round = 0; round < 6; round++)
+            lend(f, places[i].skew, places[i].to, round * round * 300, round % 2);
 }
 
 static void not_taken_back(void **state) {
@@ -136,8 +136,8 @@ static void not_taken_back(void **state) {
     wc_lent_begin(&lent, memory, f->copy, BYTES);
     queue(f, &lent, 0, NULL, (wc_sums){blocks, &hash});
     expect_right(f, 0, &hash);
-    for (size_t i = 0; i < BYTES; i++) /* there was no need for it */
-        assert_int_equal(f->copy[i], 0x55);
+    memset(f->got, 0x55, BYTES); /* there was no need for a copy */
+    assert_memory_equal(f->copy, f->got, BYTES);
     wc_lent_drop(&lent);
     munmap(memory, BYTES + PAGE);
 }
