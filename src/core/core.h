@@ -167,7 +167,6 @@ struct wc_core {
     bool ending;         /* no attempt is begun here any more */
     wc_reason forbidden; /* no attempt can succeed on this rank any more */
     const char *forbidden_text;
-    bool sync_used; /* this rank has used synchronous sends */
     wc_vote
         vote; /* this rank's, in this attempt; after A and B, everybody's where it was not void */
     int initiator;  /* lowest rank that asked for this attempt */

@@ -154,6 +154,7 @@ typedef struct wc_layer {
     bool immediate;
     bool multiple;          /* MPI_THREAD_MULTIPLE: always SLOW, and with a lock. See thread.c */
     bool careful;           /* errors return on some communicator */
+    bool sync_used;         /* this rank has used synchronous sends */
     bool watched;           /* `wavecut waits` may ask: all calls go the SLOW way */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */

@@ -121,7 +121,7 @@ SEND_INIT(Rsend_init, Send_init)
 
 WC_EXPORT int MPI_Ssend_init(PARAMETERS(const void)) {
     WC_GUARD(__func__);
-    L.core.sync_used = true;
+    L.sync_used = true;
     int rc = PMPI_Ssend_init(buf, count, type, peer, tag, comm, request);
     return made(rc, false, NULL, count, type, peer, tag, comm, request);
 }

@@ -116,7 +116,7 @@ WC_EXPORT int MPI_Send(SEND_PARAMETERS) {
 
 WC_EXPORT int MPI_Ssend(SEND_PARAMETERS) {
     WC_GUARD(__func__);
-    L.core.sync_used = true;
+    L.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     if (pulls())
         return sent(s, send_pulling("MPI_Ssend", PMPI_Issend, SEND_ARGUMENTS));
@@ -156,7 +156,7 @@ WC_EXPORT int MPI_Isend(SEND_PARAMETERS, MPI_Request *request) {
 
 WC_EXPORT int MPI_Issend(SEND_PARAMETERS, MPI_Request *request) {
     WC_GUARD(__func__);
-    L.core.sync_used = true;
+    L.sync_used = true;
     wc_stream *s = count_send(COUNT_ARGUMENTS);
     return started(s, PMPI_Issend(SEND_ARGUMENTS, request), request);
 }

@@ -115,7 +115,7 @@ static const char *describe(wc_request *r, wc_request_row *row) {
  * Only not a synchronous one's before its receive exists. */
 static const char *describe_other(MPI_Request request, wc_request_row *row) {
     int over = 1;
-    if (L.core.sync_used && wc_outstanding())
+    if (L.sync_used && wc_outstanding())
         PMPI_Request_get_status(request, &over, MPI_STATUS_IGNORE);
     strcpy(row->state, "ended");
     return over ? NULL : "it may be a synchronous send";

@@ -163,12 +163,12 @@ static wc_status spill_flat(wc_staging *staging, size_t i, const char *directory
 }
 
 static void free_spilled(wc_staging *staging) {
-    for (size_t i = 0; staging->spilled && i < staging->count; i++)
+    for (size_t i = 0; staging->spilled && i < staging->count; i++) {
         if (staging->copies[i].spilled && staging->lents[i].bytes)
             munmap((char *)staging->copies[i].address - staging->copies[i].skew,
                    place_bytes(&staging->copies[i]));
-    for (size_t i = 0; staging->spilled && i < staging->count; i++)
         staging->lents[i].bytes = 0;
+    }
     staging->spilled = 0;
     wc_spill_empty(&staging->spill);
 }

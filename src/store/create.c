@@ -19,9 +19,7 @@ enum { TEXT_MOST = 8192 }; /* bytes of an attribute; HDF5's limit is 64 KiB for 
 static wc_status hdf5_failed(const wc_store_file *f, const char *what, wc_error *error) {
     char cause[160];
     if (f->driver.failure)
-        return wc_error_set(error, WC_ERR_IO, "%.250s: its metadata can't be written: %s%s",
-                            f->path, strerror(f->driver.failure),
-                            wc_error_advice(f->driver.failure));
+        return wc_file_metadata_failed(f, error);
     wc_layout_cause(cause, sizeof cause);
     return wc_error_set(error, WC_ERR_IO, "%.250s: HDF5 can't make %.64s: %s", f->path, what,
                         cause);

@@ -25,4 +25,7 @@ struct wc_store_file {
 /* Is the name still that of the file that was made? */
 bool wc_file_is_ours(const wc_store_file *file, const char *name);
 
+/* The error of file->driver.failure. */
+wc_status wc_file_metadata_failed(const wc_store_file *file, wc_error *error);
+
 #endif

@@ -12,12 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool wc_file_is_ours(const wc_store_file *f, const char *name) {
+/* Is the name in `dir` that of the file? If not, errno is 0 or says why that isn't known. */
+static bool is_file(const wc_store_file *f, int dir, const char *name) {
     struct stat ours, there;
-    if (fstat(f->fd, &ours) < 0 || fstatat(f->dir, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstat(f->fd, &ours) < 0 || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
         return false;
     errno = 0;
     return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+bool wc_file_is_ours(const wc_store_file *f, const char *name) {
+    return is_file(f, f->dir, name);
+}
+
+wc_status wc_file_metadata_failed(const wc_store_file *f, wc_error *error) {
+    return wc_error_set(error, WC_ERR_IO, "%.250s: its metadata can't be written: %s%s", f->path,
+                        strerror(f->driver.failure), wc_error_advice(f->driver.failure));
 }
 
 static void free_file(wc_store_file *f) {
@@ -48,9 +58,7 @@ void wc_store_abandon(wc_store_file *f) {
 static wc_status hdf5_failed(const wc_store_file *f, const char *what, wc_error *error) {
     char cause[160];
     if (f->driver.failure)
-        return wc_error_set(error, WC_ERR_IO, "%.250s: its metadata can't be written: %s%s",
-                            f->path, strerror(f->driver.failure),
-                            wc_error_advice(f->driver.failure));
+        return wc_file_metadata_failed(f, error);
     wc_layout_cause(cause, sizeof cause);
     return wc_error_set(error, WC_ERR_IO, "%.250s: HDF5 can't %s: %s", f->path, what, cause);
 }
@@ -66,17 +74,17 @@ static wc_status close_hdf5(wc_store_file *f, wc_error *error) {
     herr_t closed = H5Fclose(f->h5);
     f->h5 = -1;
     if (f->driver.failure)
-        return wc_error_set(error, WC_ERR_IO, "%.300s: its metadata can't be written: %s%s",
-                            f->path, strerror(f->driver.failure),
-                            wc_error_advice(f->driver.failure));
+        return wc_file_metadata_failed(f, error);
     return closed >= 0 ? WC_OK : hdf5_failed(f, "close it", error);
 }
 
-/* After wc_file_is_ours. */
-static wc_status is_not_ours(const wc_store_file *f, wc_error *error) {
+/* After is_file; `what` if it is another one. */
+static wc_status is_not_ours(const wc_store_file *f, const char *what, wc_error *error) {
     return errno ? wc_error_set(error, WC_ERR_IO, "%.300s can't be found any more: %m", f->path)
-                 : wc_error_set(error, WC_ERR_IO, "%.300s was replaced by somebody else", f->path);
+                 : wc_error_set(error, WC_ERR_IO, "%.300s%s", f->path, what);
 }
+
+static const char REPLACED[] = " was replaced by somebody else";
 
 /* The file is opened anew: only then must NFS show what other nodes have written. */
 static wc_status append_trailer(wc_store_file *f, wc_error *error) {
@@ -87,7 +95,7 @@ static wc_status append_trailer(wc_store_file *f, wc_error *error) {
                             wc_error_advice(errno));
     wc_status status = wc_file_is_ours(f, f->partial)
                            ? wc_trailer_append(fd, f->path, &f->extents, error)
-                           : is_not_ours(f, error);
+                           : is_not_ours(f, REPLACED, error);
     WC_FAULT("after_trailer");
     if (status == WC_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%.300s can't be made durable (fsync): %m%s",
@@ -118,24 +126,13 @@ static int rename_new(int dir, const char *from, const char *to) {
     return renameat(dir, from, dir, to);
 }
 
-/* The ranks' writers have opened it by its path: it must be this file that they have found there. If not, errno is 0 or says why. */
-static bool is_at_its_path(const wc_store_file *f) {
-    struct stat ours, there;
-    if (fstat(f->fd, &ours) < 0 || fstatat(AT_FDCWD, f->path, &there, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    errno = 0;
-    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
-}
-
 static wc_status give_name(wc_store_file *f, wc_error *error) {
     WC_FAULT("before_rename");
     if (!wc_file_is_ours(f, f->partial))
-        return is_not_ours(f, error);
-    if (!is_at_its_path(f))
-        return errno ? wc_error_set(error, WC_ERR_IO, "%.300s can't be found any more: %m", f->path)
-                     : wc_error_set(error, WC_ERR_IO,
-                                    "%.300s: its directory was replaced while it was being written",
-                                    f->path);
+        return is_not_ours(f, REPLACED, error);
+    /* The ranks' writers have opened it by its path. */
+    if (!is_file(f, AT_FDCWD, f->path))
+        return is_not_ours(f, ": its directory was replaced while it was being written", error);
     if (rename_new(f->dir, f->partial, f->final) < 0)
         return wc_error_set(error, WC_ERR_IO, "%.300s can't be renamed to %s: %m%s", f->path,
                             f->final, wc_error_advice(errno));
