@@ -16,7 +16,9 @@ enum {
     CLI_USAGE = 2,
     CLI_NOT_FOUND = 3,
     CLI_IO = 4,
-    CLI_DEADLOCK = 5
+    CLI_DEADLOCK = 5,
+    CLI_DIFFER = 7,
+    CLI_WONT_START = 8
 };
 
 /* The same in every --help. */
@@ -26,22 +28,38 @@ enum {
 
 #define CLI_DEFAULT_DIR "wavecut-ckpt"
 
-typedef int (*cli_command)(int argc, char **argv);
+/* A command: `wavecut NAME`. */
+typedef struct cli_command {
+    const char *name;
+    const char *summary; /* begins with a verb, no full stop: for --help and manual pages */
+    const struct argp *argp;
+    int (*run)(int argc, char **argv); /* parses with `argp`; returns the exit code */
+} cli_command;
 
-int cli_ls(int argc, char **argv);
-int cli_info(int argc, char **argv);
-int cli_verify(int argc, char **argv);
-int cli_request(int argc, char **argv);
-int cli_waits(int argc, char **argv);
+#define COMMAND(name) extern const cli_command cli_##name;
+#include "commands.list"
+#undef COMMAND
 
-/* What a command that looks at a directory is asked. */
-typedef struct cli_dir_options {
-    const char *dir;
+/* What most commands are asked. `most` is set before parsing. */
+typedef struct cli_asked {
+    size_t most; /* arguments that make sense; 0: any number */
     bool json;
-} cli_dir_options;
+    char **arguments;
+    size_t count;
+} cli_asked;
 
-/* The parser of --json and [DIR]; state->input begins with a cli_dir_options. */
-error_t cli_parse_dir(int key, char *argument, struct argp_state *state);
+#define CLI_JSON                                                                                   \
+    { "json", 'j', NULL, 0, "print JSON", 0 }
+
+/* The parser of CLI_JSON and of arguments; state->input begins with a cli_asked. */
+error_t cli_parse_asked(int key, char *argument, struct argp_state *state);
+
+/* The first argument, else `otherwise`. */
+const char *cli_first(const cli_asked *asked, const char *otherwise);
+
+/* A number that an option is given; others than those from `least` to `most` are wrong usage. */
+long long cli_integer(struct argp_state *state, const char *option, const char *text,
+                      long long least, long long most);
 
 /* WAVECUT_DIR, else the library's default. */
 const char *cli_default_dir(void);

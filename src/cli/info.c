@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "command.h"
+#include "rows.h"
 #include "table.h"
 #include "text.h"
 
@@ -9,46 +10,42 @@
 #include <string.h>
 
 typedef struct options {
-    const char *target;
-    bool json;
+    cli_asked asked; /* first: cli_parse_asked knows this alone */
     char path[PATH_MAX];
 } options;
 
-/* What the snapshot holds. */
+/* How an array's elements are spread over the ranks. */
+typedef struct spread {
+    uint64_t least, most;
+    uint32_t present; /* ranks that have it */
+} spread;
+
+/* A channel with messages in flight. */
+typedef struct flow {
+    uint64_t comm;
+    uint32_t source, destination;
+    uint64_t bytes;
+} flow;
+
+/* What is kept of the snapshot: nothing that grows with the ranks or the messages. */
 typedef struct contents {
     wc_reader *reader;
     const wc_snapshot_head *head;
     const wc_array *arrays;
     size_t array_count;
-    wc_index_row *index; /* [array_count * ranks] */
-    wc_rank_row *ranks;
-    wc_counter_row *counters;
-    wc_message_row *messages;
-    wc_comm_row *comms;
-    size_t rank_count, counter_count, message_count, comm_count;
+    spread *spreads;    /* [array_count] */
+    wc_comm_row *comms; /* by uid */
+    size_t comm_count;
+    wc_channel_sizes sizes;
+    flow *flows; /* by channel */
+    size_t flow_count, flow_room;
 } contents;
 
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    options *o = state->input;
-    switch (key) {
-    case 'j':
-        o->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num)
-            argp_error(state, "one snapshot is enough");
-        o->target = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
+static const struct argp_option list[] = {CLI_JSON, {0}};
 
 static const struct argp argp = {
     .options = list,
-    .parser = parse,
+    .parser = cli_parse_asked,
     .args_doc = "[FILE|DIR]",
     .doc = "Shows what a snapshot holds, or the newest one in DIR."
            "\v"
@@ -57,50 +54,92 @@ static const struct argp argp = {
 
 /* ---- reading ---- */
 
-static wc_status read_index(contents *c, wc_error *error) {
-    size_t ranks = c->head->ranks;
-    c->index = calloc(c->array_count * ranks + 1, sizeof *c->index);
-    if (!c->index)
-        return wc_error_set(error, WC_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < c->array_count * ranks; i++) {
-        wc_status status =
-            wc_reader_index(c->reader, i / ranks, (uint32_t)(i % ranks), &c->index[i], error);
-        if (status != WC_OK)
-            return status;
+static wc_status read_spread(contents *c, size_t array, wc_error *error) {
+    spread *s = &c->spreads[array];
+    *s = (spread){.least = UINT64_MAX};
+    for (uint32_t rank = 0; rank < c->head->ranks; rank++) {
+        wc_index_row row;
+        if (wc_reader_index(c->reader, array, rank, &row, error) != WC_OK)
+            return error->status;
+        if (!row.present)
+            continue;
+        s->present++;
+        s->least = row.count < s->least ? row.count : s->least;
+        s->most = row.count > s->most ? row.count : s->most;
     }
     return WC_OK;
 }
 
+static int by_channel(const void *a, const void *b) {
+    const flow *x = a, *y = b;
+    return cli_compare_channels(x->comm, x->source, x->destination, y->comm, y->source,
+                                y->destination);
+}
+
+static wc_status add_flow(contents *c, const wc_counter_row *row, wc_error *error) {
+    if (c->flow_count == c->flow_room) {
+        size_t room = c->flow_room ? 2 * c->flow_room : 64;
+        flow *more = reallocarray(c->flows, room, sizeof *more);
+        if (!more)
+            return wc_error_set(error, WC_ERR_MEMORY, "no memory for the channels in flight");
+        c->flows = more;
+        c->flow_room = room;
+    }
+    c->flows[c->flow_count++] = (flow){row->comm, row->source, row->destination, 0};
+    return WC_OK;
+}
+
+static flow *find_flow(const contents *c, uint64_t comm, uint32_t source, uint32_t destination) {
+    flow key = {comm, source, destination, 0};
+    return c->flow_count ? bsearch(&key, c->flows, c->flow_count, sizeof key, by_channel) : NULL;
+}
+
+static wc_status read_flows(contents *c, wc_error *error) {
+    cli_each_counters counters = {.reader = c->reader};
+    cli_each_messages messages = {.reader = c->reader};
+    const wc_counter_row *row;
+    const wc_message_row *message;
+    while ((row = cli_each_counters_next(&counters, error)))
+        if (row->in_flight && add_flow(c, row, error) != WC_OK)
+            return error->status;
+    if (c->flow_count)
+        qsort(c->flows, c->flow_count, sizeof *c->flows, by_channel);
+    while (error->status == WC_OK && (message = cli_each_messages_next(&messages, error))) {
+        flow *f = find_flow(c, message->comm, message->source, message->destination);
+        if (f)
+            f->bytes += message->bytes;
+    }
+    return error->status;
+}
+
+/* All that may be wrong is found here, before anything is printed. */
 static wc_status read_all(contents *c, const char *path, wc_error *error) {
     wc_status status = wc_reader_open(path, &c->reader, error);
     if (status != WC_OK)
         return status;
     c->head = wc_reader_head(c->reader);
     c->array_count = wc_reader_arrays(c->reader, &c->arrays);
-    status = read_index(c, error);
-    if (status == WC_OK)
-        status = wc_reader_ranks(c->reader, &c->ranks, &c->rank_count, error);
-    if (status == WC_OK)
-        status = wc_reader_counters(c->reader, &c->counters, &c->counter_count, error);
-    if (status == WC_OK)
-        status = wc_reader_messages(c->reader, &c->messages, &c->message_count, error);
+    wc_reader_sizes(c->reader, &c->sizes);
+    c->spreads = calloc(c->array_count + 1, sizeof *c->spreads);
+    if (!c->spreads)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
+    status = wc_reader_check_tables(c->reader, error);
+    for (size_t i = 0; i < c->array_count && status == WC_OK; i++)
+        status = read_spread(c, i, error);
     if (status == WC_OK)
         status = wc_reader_communicators(c->reader, &c->comms, &c->comm_count, error);
-    return status;
+    if (status != WC_OK)
+        return status;
+    cli_comms_sort(c->comms, c->comm_count);
+    return read_flows(c, error);
 }
 
 static void drop(contents *c) {
-    free(c->index);
-    free(c->ranks);
-    free(c->counters);
-    free(c->messages);
+    free(c->spreads);
     free(c->comms);
+    free(c->flows);
     if (c->reader)
         wc_reader_close(c->reader);
-}
-
-static const wc_index_row *index_of(const contents *c, size_t array) {
-    return c->index + array * c->head->ranks;
 }
 
 /* ---- for people ---- */
@@ -143,24 +182,15 @@ static void shape_text(const wc_array *a, char *text, size_t size) {
         used += (size_t)snprintf(text + used, size - used, " x %" PRIu64, a->shape[d]);
 }
 
-/* How the elements are spread over the ranks. */
-static void spread_text(const contents *c, size_t array, char *text, size_t size) {
-    const wc_index_row *rows = index_of(c, array);
-    uint64_t least = UINT64_MAX, most = 0;
-    uint32_t present = 0;
-    for (uint32_t r = 0; r < c->head->ranks; r++) {
-        if (!rows[r].present)
-            continue;
-        present++;
-        least = rows[r].count < least ? rows[r].count : least;
-        most = rows[r].count > most ? rows[r].count : most;
-    }
-    if (!present)
+static void spread_text(const spread *s, char *text, size_t size) {
+    const char *plural = s->present == 1 ? "" : "s";
+    if (!s->present)
         snprintf(text, size, "on no rank");
-    else if (least == most)
-        snprintf(text, size, "%" PRIu64 " on %u rank%s", least, present, present == 1 ? "" : "s");
+    else if (s->least == s->most)
+        snprintf(text, size, "%" PRIu64 " on %u rank%s", s->least, s->present, plural);
     else
-        snprintf(text, size, "%" PRIu64 " to %" PRIu64 " on %u ranks", least, most, present);
+        snprintf(text, size, "%" PRIu64 " to %" PRIu64 " on %u ranks", s->least, s->most,
+                 s->present);
 }
 
 static void print_arrays(const contents *c) {
@@ -177,7 +207,7 @@ static void print_arrays(const contents *c) {
         cli_table_add(table, wc_type_name(a->type));
         shape_text(a, text, sizeof text);
         cli_table_add(table, text);
-        spread_text(c, i, text, sizeof text);
+        spread_text(&c->spreads[i], text, sizeof text);
         cli_table_add(table, text);
         cli_table_add(table, cli_bytes(a->total * wc_type_bytes(a->type)).text);
     }
@@ -185,13 +215,15 @@ static void print_arrays(const contents *c) {
     cli_table_print(table, 0);
 }
 
-static void print_ranks(const contents *c) {
+static wc_status print_ranks(const contents *c, wc_error *error) {
     static const cli_column columns[] = {
         {"rank", true},  {"host", false},  {"pid", true},    {"step", true},    {"state", true},
         {"armed", true}, {"record", true}, {"closed", true}, {"durable", true}, {"stall", true}};
     cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
-    for (size_t i = 0; i < c->rank_count; i++) {
-        const wc_rank_row *r = &c->ranks[i];
+    cli_each_ranks rows = {.reader = c->reader};
+    const wc_rank_row *r;
+    putchar('\n');
+    while ((r = cli_each_ranks_next(&rows, error))) {
         cli_table_add(table, cli_count(r->rank).text);
         cli_table_add(table, r->host);
         cli_table_add(table, cli_count(r->pid).text);
@@ -202,176 +234,187 @@ static void print_ranks(const contents *c) {
         cli_table_add(table, cli_seconds(r->close_s).text);
         cli_table_add(table, cli_seconds(r->durable_s).text);
         cli_table_add(table, cli_seconds(r->stall_s).text);
+        if (cli_table_is_long(table))
+            cli_table_flush(table);
     }
-    putchar('\n');
     cli_table_print(table, 0);
-}
-
-static uint64_t bytes_in_flight(const contents *c, const wc_counter_row *channel) {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < c->message_count && channel->in_flight; i++)
-        if (c->messages[i].comm == channel->comm && c->messages[i].source == channel->source &&
-            c->messages[i].destination == channel->destination)
-            bytes += c->messages[i].bytes;
-    return bytes;
-}
-
-static const char *comm_text(const contents *c, uint64_t uid, char *text, size_t size) {
-    const char *how = "";
-    for (size_t i = 0; i < c->comm_count; i++)
-        if (c->comms[i].uid == uid)
-            how = c->comms[i].how;
-    snprintf(text, size, "%s %08" PRIx64, how, uid & UINT32_MAX);
-    return text;
+    return error->status;
 }
 
 /* Only channels with messages in flight: there may be many others. */
-static void print_channels(const contents *c) {
+static wc_status print_channels(const contents *c, wc_error *error) {
     static const cli_column columns[] = {
         {"communicator", false}, {"from", true},      {"to", true},   {"sent", true},
         {"received", true},      {"in flight", true}, {"bytes", true}};
     char text[64];
-    printf("\n%zu channels used, %zu messages in flight\n", c->counter_count, c->message_count);
-    if (!c->message_count)
-        return;
+    printf("\n%" PRIu64 " channels used, %" PRIu64 " messages in flight\n", c->sizes.counters,
+           c->sizes.messages);
+    if (!c->sizes.messages)
+        return WC_OK;
     cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
-    for (size_t i = 0; i < c->counter_count; i++) {
-        const wc_counter_row *row = &c->counters[i];
-        if (!row->in_flight)
+    cli_each_counters rows = {.reader = c->reader};
+    const wc_counter_row *row;
+    while ((row = cli_each_counters_next(&rows, error))) {
+        const flow *f = find_flow(c, row->comm, row->source, row->destination);
+        if (!row->in_flight || !f)
             continue;
-        cli_table_add(table, comm_text(c, row->comm, text, sizeof text));
+        cli_table_add(table, cli_comm_text(c->comms, c->comm_count, row->comm, text, sizeof text));
         cli_table_add(table, cli_count(row->source).text);
         cli_table_add(table, cli_count(row->destination).text);
         cli_table_add(table, cli_count(row->sent).text);
         cli_table_add(table, cli_count(row->received).text);
         cli_table_add(table, cli_count(row->in_flight).text);
-        cli_table_add(table, cli_bytes(bytes_in_flight(c, row)).text);
+        cli_table_add(table, cli_bytes(f->bytes).text);
+        if (cli_table_is_long(table))
+            cli_table_flush(table);
     }
     cli_table_print(table, 0);
+    return error->status;
 }
 
 /* ---- for scripts ---- */
 
-static json_t *head_json(const wc_snapshot_head *h, const char *path) {
-    json_t *o = json_object();
-    json_object_set_new(o, "file", cli_json_text(path));
-    json_object_set_new(o, "id", cli_json_number(h->id));
-    json_object_set_new(o, "parent_id", cli_json_number(h->parent_id));
-    json_object_set_new(o, "run_id", cli_json_hex(h->run_id));
-    json_object_set_new(o, "time", cli_json_real(h->time));
-    json_object_set_new(o, "cut", json_string(h->immediate ? "immediate" : "aligned"));
-    json_object_set_new(o, "ranks_count", cli_json_number(h->ranks));
-    json_object_set_new(o, "initiator", cli_json_number(h->initiator));
-    json_object_set_new(o, "program", cli_json_text(h->program));
-    json_object_set_new(o, "mpi_library", cli_json_text(h->mpi_library));
-    json_object_set_new(o, "wavecut", cli_json_text(h->version));
-    return o;
+static void put_head(const wc_snapshot_head *h, const char *path) {
+    cli_json_put("file", cli_json_text(path));
+    cli_json_put("id", cli_json_number(h->id));
+    cli_json_put("parent_id", cli_json_number(h->parent_id));
+    cli_json_put("run_id", cli_json_hex(h->run_id));
+    cli_json_put("time", cli_json_real(h->time));
+    cli_json_put("cut", json_string(h->immediate ? "immediate" : "aligned"));
+    cli_json_put("ranks_count", cli_json_number(h->ranks));
+    cli_json_put("initiator", cli_json_number(h->initiator));
+    cli_json_put("program", cli_json_text(h->program));
+    cli_json_put("mpi_library", cli_json_text(h->mpi_library));
+    cli_json_put("wavecut", cli_json_text(h->version));
 }
 
-static json_t *arrays_json(const contents *c) {
-    json_t *list_of_arrays = json_array();
-    for (size_t i = 0; i < c->array_count; i++) {
-        const wc_array *a = &c->arrays[i];
-        const wc_index_row *rows = index_of(c, i);
-        json_t *counts = json_array(), *shape = a->ndims ? json_array() : json_null();
-        for (uint32_t r = 0; r < c->head->ranks; r++)
-            json_array_append_new(counts,
-                                  rows[r].present ? cli_json_number(rows[r].count) : json_null());
-        for (uint32_t d = 0; d < a->ndims; d++)
-            json_array_append_new(shape, cli_json_number(a->shape[d]));
-        json_array_append_new(
-            list_of_arrays, json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", cli_json_text(a->name),
-                                      "type", wc_type_name(a->type), "elements",
-                                      cli_json_number(a->total), "shape", shape, "counts", counts));
+static wc_status put_array(const contents *c, size_t array, wc_error *error) {
+    const wc_array *a = &c->arrays[array];
+    json_t *shape = a->ndims ? json_array() : json_null();
+    for (uint32_t d = 0; d < a->ndims; d++)
+        json_array_append_new(shape, cli_json_number(a->shape[d]));
+    cli_json_begin(NULL, '{');
+    cli_json_put("name", cli_json_text(a->name));
+    cli_json_put("type", json_string(wc_type_name(a->type)));
+    cli_json_put("elements", cli_json_number(a->total));
+    cli_json_put("shape", shape);
+    cli_json_begin("counts", '[');
+    for (uint32_t rank = 0; rank < c->head->ranks; rank++) {
+        wc_index_row row;
+        if (wc_reader_index(c->reader, array, rank, &row, error) != WC_OK)
+            return error->status;
+        cli_json_put(NULL, row.present ? cli_json_number(row.count) : json_null());
     }
-    return list_of_arrays;
+    cli_json_end();
+    cli_json_end();
+    return WC_OK;
 }
 
-static json_t *ranks_json(const contents *c) {
-    json_t *list_of_ranks = json_array();
-    for (size_t i = 0; i < c->rank_count; i++) {
-        const wc_rank_row *r = &c->ranks[i];
-        json_array_append_new(
-            list_of_ranks,
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rank",
-                      cli_json_number(r->rank), "host", cli_json_text(r->host), "pid",
-                      cli_json_number(r->pid), "step", cli_json_number(r->step), "bytes",
-                      cli_json_number(r->bytes), "record_time", cli_json_real(r->record_time),
-                      "arm_s", cli_json_real(r->arm_s), "record_s", cli_json_real(r->record_s),
-                      "close_s", cli_json_real(r->close_s), "durable_s",
-                      cli_json_real(r->durable_s), "stall_s", cli_json_real(r->stall_s)));
+static wc_status put_ranks(const contents *c, wc_error *error) {
+    cli_each_ranks rows = {.reader = c->reader};
+    const wc_rank_row *r;
+    cli_json_begin("ranks", '[');
+    while ((r = cli_each_ranks_next(&rows, error)))
+        cli_json_put(NULL,
+                     json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rank",
+                               cli_json_number(r->rank), "host", cli_json_text(r->host), "pid",
+                               cli_json_number(r->pid), "step", cli_json_number(r->step), "bytes",
+                               cli_json_number(r->bytes), "record_time",
+                               cli_json_real(r->record_time), "arm_s", cli_json_real(r->arm_s),
+                               "record_s", cli_json_real(r->record_s), "close_s",
+                               cli_json_real(r->close_s), "durable_s", cli_json_real(r->durable_s),
+                               "stall_s", cli_json_real(r->stall_s)));
+    cli_json_end();
+    return error->status;
+}
+
+static wc_status put_channels(const contents *c, wc_error *error) {
+    cli_each_counters rows = {.reader = c->reader};
+    const wc_counter_row *row;
+    cli_json_begin("channels", '[');
+    while ((row = cli_each_counters_next(&rows, error))) {
+        const flow *f = find_flow(c, row->comm, row->source, row->destination);
+        cli_json_put(
+            NULL, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "communicator",
+                            cli_json_hex(row->comm), "source", cli_json_number(row->source),
+                            "destination", cli_json_number(row->destination), "sent",
+                            cli_json_number(row->sent), "received", cli_json_number(row->received),
+                            "in_flight", cli_json_number(row->in_flight), "bytes",
+                            cli_json_number(f ? f->bytes : 0)));
     }
-    return list_of_ranks;
+    cli_json_end();
+    return error->status;
 }
 
-static json_t *channels_json(const contents *c) {
-    json_t *channels = json_array();
-    for (size_t i = 0; i < c->counter_count; i++) {
-        const wc_counter_row *row = &c->counters[i];
-        json_array_append_new(channels, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                                                  "communicator", cli_json_hex(row->comm), "source",
-                                                  cli_json_number(row->source), "destination",
-                                                  cli_json_number(row->destination), "sent",
-                                                  cli_json_number(row->sent), "received",
-                                                  cli_json_number(row->received), "in_flight",
-                                                  cli_json_number(row->in_flight), "bytes",
-                                                  cli_json_number(bytes_in_flight(c, row))));
+static wc_status put_comms(const contents *c, wc_error *error) {
+    wc_comm_row *rows; /* in the order of the file */
+    size_t count;
+    wc_status status = wc_reader_communicators(c->reader, &rows, &count, error);
+    if (status != WC_OK)
+        return status;
+    cli_json_begin("communicators", '[');
+    for (size_t i = 0; i < count; i++) {
+        const wc_comm_row *row = &rows[i];
+        cli_json_put(NULL,
+                     json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "uid", cli_json_hex(row->uid),
+                               "parent", cli_json_hex(row->parent_uid), "how",
+                               cli_json_text(row->how), "colour", (json_int_t)row->colour,
+                               "ordinal", cli_json_number(row->ordinal), "size",
+                               cli_json_number(row->members_count), "collectives",
+                               cli_json_number(row->collectives)));
     }
-    return channels;
+    cli_json_end();
+    free(rows);
+    return WC_OK;
 }
 
-static json_t *comms_json(const contents *c) {
-    json_t *comms = json_array();
-    for (size_t i = 0; i < c->comm_count; i++) {
-        const wc_comm_row *row = &c->comms[i];
-        json_array_append_new(
-            comms,
-            json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "uid", cli_json_hex(row->uid),
-                      "parent", cli_json_hex(row->parent_uid), "how", cli_json_text(row->how),
-                      "colour", (json_int_t)row->colour, "ordinal", cli_json_number(row->ordinal),
-                      "size", cli_json_number(row->members_count), "collectives",
-                      cli_json_number(row->collectives)));
+static wc_status print_json(const contents *c, const char *path, wc_error *error) {
+    cli_json_begin(NULL, '{');
+    put_head(c->head, path);
+    cli_json_begin("arrays", '[');
+    for (size_t i = 0; i < c->array_count && error->status == WC_OK; i++)
+        put_array(c, i, error);
+    cli_json_end();
+    if (error->status == WC_OK && put_ranks(c, error) == WC_OK && put_channels(c, error) == WC_OK &&
+        put_comms(c, error) == WC_OK) {
+        cli_json_put("messages_in_flight", cli_json_number(c->sizes.messages));
+        cli_json_end();
     }
-    return comms;
-}
-
-static void print_json(const contents *c, const char *path) {
-    json_t *o = head_json(c->head, path);
-    json_object_set_new(o, "arrays", arrays_json(c));
-    json_object_set_new(o, "ranks", ranks_json(c));
-    json_object_set_new(o, "channels", channels_json(c));
-    json_object_set_new(o, "communicators", comms_json(c));
-    json_object_set_new(o, "messages_in_flight", cli_json_number(c->message_count));
-    cli_json_print(o);
+    return error->status;
 }
 
 /* ---- the command ---- */
+
+static wc_status print(const contents *c, const char *path, wc_error *error) {
+    print_head(c, path);
+    print_arrays(c);
+    wc_status status = print_ranks(c, error);
+    return status == WC_OK ? print_channels(c, error) : status;
+}
 
 static int show(void *context) {
     const options *o = context;
     contents c = {0};
     wc_error error = {WC_OK, ""};
-    int code = CLI_OK;
-    if (read_all(&c, o->path, &error) != WC_OK) {
-        code = cli_fail("info", &error);
-    } else if (o->json) {
-        print_json(&c, o->path);
-    } else {
-        print_head(&c, o->path);
-        print_arrays(&c);
-        print_ranks(&c);
-        print_channels(&c);
+    if (read_all(&c, o->path, &error) == WC_OK) {
+        if (o->asked.json)
+            print_json(&c, o->path, &error);
+        else
+            print(&c, o->path, &error);
     }
+    int code = error.status == WC_OK ? CLI_OK : cli_fail("info", &error);
     drop(&c);
     return code;
 }
 
-int cli_info(int argc, char **argv) {
-    options o = {.target = cli_default_dir()};
+static int run(int argc, char **argv) {
+    options o = {.asked.most = 1};
     wc_error error = {WC_OK, ""};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (cli_target(o.target, o.path, &error) != WC_OK)
+    if (cli_target(cli_first(&o.asked, cli_default_dir()), o.path, &error) != WC_OK)
         return cli_fail("info", &error);
     char *path = o.path;
     return cli_guarded("info", &path, 1, show, &o);
 }
+
+const cli_command cli_info = {"info", "show arrays, ranks and channels of a snapshot", &argp, run};

@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 
 typedef struct options {
-    cli_dir_options asked; /* first: cli_parse_dir knows this alone */
-    char **paths;          /* of the snapshots, newest first */
+    cli_asked asked; /* first: cli_parse_asked knows this alone */
+    const char *dir;
+    char **paths; /* of the snapshots, newest first */
     size_t count;
     uint64_t finished; /* id of the run that has; 0: none */
 } options;
@@ -23,11 +24,11 @@ typedef struct entry {
     wc_error error;        /* why it can't be used */
 } entry;
 
-static const struct argp_option list[] = {{"json", 'j', NULL, 0, "print JSON", 0}, {0}};
+static const struct argp_option list[] = {CLI_JSON, {0}};
 
 static const struct argp argp = {
     .options = list,
-    .parser = cli_parse_dir,
+    .parser = cli_parse_asked,
     .args_doc = "[DIR]",
     .doc = "Lists the snapshots in DIR, newest first."
            "\v"
@@ -39,17 +40,14 @@ static const struct argp argp = {
 
 static void read_contents(wc_reader *reader, entry *e) {
     const wc_array *arrays;
-    wc_message_row *rows = NULL;
-    wc_rank_row *ranks = NULL;
-    size_t n = wc_reader_arrays(reader, &arrays), messages = 0, count;
+    wc_channel_sizes sizes;
+    size_t n = wc_reader_arrays(reader, &arrays);
     for (size_t i = 0; i < n; i++)
         e->state_bytes += arrays[i].total * wc_type_bytes(arrays[i].type);
-    if (wc_reader_messages(reader, &rows, &messages, &e->error) == WC_OK)
-        wc_reader_ranks(reader, &ranks, &count, &e->error);
-    e->messages = messages;
+    wc_reader_check_tables(reader, &e->error);
+    wc_reader_sizes(reader, &sizes);
+    e->messages = sizes.messages;
     e->head = *wc_reader_head(reader);
-    free(rows);
-    free(ranks);
 }
 
 static entry look(const char *path) {
@@ -120,7 +118,7 @@ static int print_table(const entry *entries, const options *o) {
             add(table, &entries[i]);
         cli_table_print(table, 0);
     } else {
-        char *dir = cli_escape(o->asked.dir);
+        char *dir = cli_escape(o->dir);
         printf("no snapshots in %s\n", dir ? dir : "?");
         free(dir);
     }
@@ -141,9 +139,9 @@ static int print_json(const entry *entries, const options *o) {
         if (entries[i].error.status != WC_OK)
             code = cli_exit_code(entries[i].error.status);
     }
-    cli_json_print(json_pack("{s:o, s:o, s:o}", "directory", cli_json_text(o->asked.dir),
-                             "finished_run", o->finished ? cli_json_hex(o->finished) : json_null(),
-                             "snapshots", snapshots));
+    cli_json_print(json_pack("{s:o, s:o, s:o}", "directory", cli_json_text(o->dir), "finished_run",
+                             o->finished ? cli_json_hex(o->finished) : json_null(), "snapshots",
+                             snapshots));
     return code;
 }
 
@@ -164,13 +162,13 @@ static int show(void *context) {
 static wc_status find_snapshots(options *o, wc_error *error) {
     uint64_t *ids;
     size_t count;
-    wc_status status = wc_store_list(o->asked.dir, &ids, &count, error);
+    wc_status status = wc_store_list(o->dir, &ids, &count, error);
     if (status != WC_OK)
         return status;
     o->paths = calloc(count + 1, sizeof *o->paths);
     for (size_t i = 0; o->paths && i < count; i++) {
         char path[PATH_MAX];
-        wc_store_snapshot_path(o->asked.dir, ids[i], path, sizeof path);
+        wc_store_snapshot_path(o->dir, ids[i], path, sizeof path);
         o->paths[i] = strdup(path);
         if (!o->paths[i])
             break;
@@ -180,13 +178,14 @@ static wc_status find_snapshots(options *o, wc_error *error) {
     return o->count == count ? WC_OK : wc_error_set(error, WC_ERR_MEMORY, "out of memory");
 }
 
-int cli_ls(int argc, char **argv) {
-    options o = {.asked.dir = cli_default_dir()};
+static int run(int argc, char **argv) {
+    options o = {.asked.most = 1};
     wc_error error = {WC_OK, ""};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
+    o.dir = cli_first(&o.asked, cli_default_dir());
     int code;
     if (find_snapshots(&o, &error) != WC_OK ||
-        wc_store_read_finished(o.asked.dir, &o.finished, &error) != WC_OK)
+        wc_store_read_finished(o.dir, &o.finished, &error) != WC_OK)
         code = cli_fail("ls", &error);
     else
         code = cli_guarded("ls", o.paths, o.count, show, &o);
@@ -195,3 +194,5 @@ int cli_ls(int argc, char **argv) {
     free(o.paths);
     return code;
 }
+
+const cli_command cli_ls = {"ls", "list the snapshots in a directory", &argp, run};

@@ -8,21 +8,20 @@
 
 const char *argp_program_version = "wavecut " WC_VERSION;
 
-static const struct {
-    const char *name;
-    cli_command run;
-} commands[] = {{"ls", cli_ls},
-                {"info", cli_info},
-                {"verify", cli_verify},
-                {"request", cli_request},
-                {"waits", cli_waits}};
+enum { USAGE_COLUMNS = 28 }; /* of the list in --help */
+
+static const cli_command *const commands[] = {
+#define COMMAND(name) &cli_##name,
+#include "commands.list"
+#undef COMMAND
+};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static cli_command find(const char *name) {
+static const cli_command *find(const char *name) {
     for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run;
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
     return NULL;
 }
 
@@ -44,21 +43,37 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     }
 }
 
+/* The list of the commands comes before the text behind the options. */
+static char *help(int key, const char *text, void *input) {
+    char *all = NULL;
+    size_t bytes;
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)text;
+    FILE *out = open_memstream(&all, &bytes);
+    if (!out)
+        return (char *)text;
+    fputs("Commands:\n", out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const cli_command *c = commands[i];
+        int first = (int)strcspn(c->argp->args_doc, "\n"); /* of several ways to call it */
+        int used = fprintf(out, "  %s %.*s", c->name, first, c->argp->args_doc);
+        fprintf(out, "%*s%s\n", used < USAGE_COLUMNS ? USAGE_COLUMNS - used : 1, "", c->summary);
+    }
+    fprintf(out, "\n%s", text);
+    fclose(out);
+    return all;
+}
+
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "COMMAND [ARGUMENT...]",
     .doc = "Looks at the snapshots of running MPI programs, and asks for them."
            "\v"
-           "Commands:\n"
-           "  ls [DIR]               the snapshots in a directory\n"
-           "  info [FILE|DIR]        what one holds: arrays, ranks, messages in flight\n"
-           "  verify [FILE|DIR...]   are they whole, and consistent cuts?\n"
-           "  request [DIR]          asks the run in DIR for a snapshot\n"
-           "  waits [DIR]            who waits for whom in a running or hung job, and why\n"
-           "\n"
-           "A DIR stands for its newest snapshot in info and verify. Without one, it is "
+           "A DIR stands for its newest snapshot where a FILE can be given. Without one, it is "
            "WAVECUT_DIR, else " CLI_DEFAULT_DIR ". All commands take --json and --help.\n"
-           "\n" CLI_EXIT_CODES " waits: 5 a deadlock."};
+           "\n" CLI_EXIT_CODES " waits: 5 a deadlock.",
+    .help_filter = help};
 
 int main(int argc, char **argv) {
     int first = 0;
@@ -67,8 +82,8 @@ int main(int argc, char **argv) {
     setlocale(LC_NUMERIC, "C");
     argp_err_exit_status = CLI_USAGE;
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
-    cli_command run = find(argv[first]);
+    const cli_command *command = find(argv[first]);
     snprintf(name, sizeof name, "wavecut %s", argv[first]);
     argv[first] = name;
-    return cli_finish(run(argc - first, argv + first));
+    return cli_finish(command->run(argc - first, argv + first));
 }

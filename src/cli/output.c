@@ -67,29 +67,106 @@ void cli_json_print(json_t *value) {
     json_decref(value);
 }
 
-static bool shown;
+/* ---- long JSON ---- */
 
-void cli_progress(const char *what, uint64_t done, uint64_t total) {
-    static struct timespec last;
+enum { DEPTH = 8 };
+
+static struct {
+    char close[DEPTH];
+    bool begun[DEPTH]; /* has it members or elements? */
+    int depth;
+} json;
+
+static void next_line(const char *key) {
+    if (json.depth)
+        fputs(json.begun[json.depth - 1] ? ",\n" : "\n", stdout);
+    if (json.depth)
+        json.begun[json.depth - 1] = true;
+    printf("%*s", 2 * json.depth, "");
+    if (key)
+        printf("\"%s\": ", key);
+}
+
+void cli_json_begin(const char *key, char bracket) {
+    next_line(key);
+    putchar(bracket);
+    json.close[json.depth] = bracket == '{' ? '}' : ']';
+    json.begun[json.depth++] = false;
+}
+
+void cli_json_put(const char *key, json_t *value) {
+    next_line(key);
+    json_dumpf(value, stdout, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+    json_decref(value);
+}
+
+void cli_json_end(void) {
+    json.depth--;
+    if (json.begun[json.depth])
+        printf("\n%*s", 2 * json.depth, "");
+    putchar(json.close[json.depth]);
+    if (!json.depth)
+        putchar('\n');
+}
+
+/* ---- progress ---- */
+
+static struct {
+    const char *what;
+    uint64_t done, total;
+    struct timespec start;
+    double last; /* seconds after the start when it was shown; negative: not yet */
+} progress;
+
+enum { FIRST_MS = 200, EACH_MS = 100, BAR = 20 };
+
+static double seconds_since(const struct timespec *then) {
     struct timespec now;
-    if (!isatty(STDERR_FILENO))
-        return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    double since = (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec);
-    if (since < 0.1)
-        return;
-    last = now;
-    shown = true;
-    char *escaped = cli_escape(what);
-    fprintf(stderr, "\r\033[K%s  %3.0f %%  %s of %s", escaped ? escaped : "?",
-            total ? 100.0 * (double)done / (double)total : 100.0, cli_bytes(done).text,
-            cli_bytes(total).text);
-    free(escaped);
+    return (double)(now.tv_sec - then->tv_sec) + 1e-9 * (double)(now.tv_nsec - then->tv_nsec);
+}
+
+void cli_progress_begin(const char *what, uint64_t total) {
+    progress.what = what;
+    progress.done = 0;
+    progress.total = total;
+    progress.last = -1;
+    clock_gettime(CLOCK_MONOTONIC, &progress.start);
+}
+
+/* "name  [=====     ]  25 %  1.2 of 4.8 GiB  600 MiB/s  6 s left" */
+static void show_progress(double seconds) {
+    double share = progress.total ? (double)progress.done / (double)progress.total : 1;
+    double rate = (double)progress.done / seconds;
+    char bar[BAR + 1], *what = cli_escape(progress.what);
+    share = share < 1 ? share : 1;
+    for (int i = 0; i < BAR; i++)
+        bar[i] = i < (int)(share * BAR) ? '=' : ' ';
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r\033[K%s  [%s] %3.0f %%  %s of %s  %s/s", what ? what : "?", bar,
+            100 * share, cli_bytes(progress.done).text, cli_bytes(progress.total).text,
+            cli_bytes((uint64_t)rate).text);
+    if (progress.done && progress.done < progress.total)
+        fprintf(stderr, "  %s left",
+                cli_duration((double)(progress.total - progress.done) / rate).text);
+    free(what);
     fflush(stderr);
 }
 
+void cli_progress_add(void *unused, uint64_t bytes) {
+    (void)unused;
+    progress.done += bytes;
+    if (!isatty(STDERR_FILENO))
+        return;
+    double seconds = seconds_since(&progress.start);
+    if (seconds < FIRST_MS * 1e-3 || seconds < progress.last + EACH_MS * 1e-3)
+        return;
+    progress.last = seconds;
+    show_progress(seconds);
+}
+
 void cli_progress_end(void) {
-    if (shown)
+    if (progress.last >= 0)
         fputs("\r\033[K", stderr);
-    shown = false;
+    progress.last = -1;
 }

@@ -29,8 +29,18 @@ json_t *cli_json_number(uint64_t value);
 /* Prints it and drops it. All ASCII: what a terminal obeys may lie above it. */
 void cli_json_print(json_t *value);
 
-/* One line on standard error that is replaced, if that is a terminal. */
-void cli_progress(const char *what, uint64_t done, uint64_t total);
+/*
+ * JSON that may be too long for the memory, printed as it comes: what is begun with '{' or '[' gets members or elements by
+ * further calls until it is ended. `key`: of a member; NULL in a list, and outermost.
+ */
+void cli_json_begin(const char *key, char bracket);
+void cli_json_put(const char *key, json_t *value); /* drops it */
+void cli_json_end(void);
+
+/* One line on standard error that is replaced, if that is a terminal: how much of `total` bytes is done, how fast, and how long it
+ * takes yet. `what` is the caller's. */
+void cli_progress_begin(const char *what, uint64_t total);
+void cli_progress_add(void *unused, uint64_t bytes); /* as a wc_reader_watcher */
 void cli_progress_end(void);
 
 #endif

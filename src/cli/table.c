@@ -16,7 +16,11 @@ struct cli_table {
     size_t column_count;
     cell *cells;
     size_t count, room;
+    size_t *widths; /* [column_count], of what is printed already */
+    bool headed;
 };
+
+enum { LONG_ROWS = 4096 };
 
 static void out_of_memory(void) {
     fputs("wavecut: out of memory\n", stderr);
@@ -29,6 +33,9 @@ cli_table *cli_table_new(const cli_column *columns, size_t count) {
         out_of_memory();
     t->columns = columns;
     t->column_count = count;
+    t->widths = calloc(count, sizeof *t->widths);
+    if (!t->widths)
+        out_of_memory();
     return t;
 }
 
@@ -51,6 +58,7 @@ void cli_table_add(cli_table *t, const char *text) {
 
 static size_t column_width(const cli_table *t, size_t column) {
     size_t widest = cli_width(t->columns[column].heading);
+    widest = t->widths[column] > widest ? t->widths[column] : widest;
     for (size_t i = column; i < t->count; i += t->column_count) {
         size_t width = cli_width(t->cells[i].text);
         widest = width > widest ? width : widest;
@@ -67,23 +75,41 @@ static void print_cell(const cli_table *t, size_t column, size_t width, const ch
            cli_style_end(style), right || last ? 0 : blanks, "", last ? "\n" : "  ");
 }
 
-void cli_table_print(cli_table *t, int indent) {
-    size_t *widths = calloc(t->column_count, sizeof *widths);
-    if (!widths)
-        out_of_memory();
+bool cli_table_is_long(const cli_table *t) {
+    return t->count >= LONG_ROWS * t->column_count;
+}
+
+static void print_rows(cli_table *t, int indent) {
     for (size_t c = 0; c < t->column_count; c++)
-        widths[c] = column_width(t, c);
-    printf("%*s", indent, "");
-    for (size_t c = 0; c < t->column_count; c++)
-        print_cell(t, c, widths[c], t->columns[c].heading, CLI_BOLD);
+        t->widths[c] = column_width(t, c);
+    if (!t->headed)
+        printf("%*s", indent, "");
+    for (size_t c = 0; c < t->column_count && !t->headed; c++)
+        print_cell(t, c, t->widths[c], t->columns[c].heading, CLI_BOLD);
+    t->headed = true;
     for (size_t i = 0; i < t->count; i++) {
         size_t c = i % t->column_count;
         if (c == 0)
             printf("%*s", indent, "");
-        print_cell(t, c, widths[c], t->cells[i].text, t->cells[i].style);
+        print_cell(t, c, t->widths[c], t->cells[i].text, t->cells[i].style);
         free(t->cells[i].text);
     }
+    t->count = 0;
+}
+
+void cli_table_flush(cli_table *t) {
+    print_rows(t, 0);
+}
+
+void cli_table_print(cli_table *t, int indent) {
+    print_rows(t, indent);
+    cli_table_free(t);
+}
+
+void cli_table_free(cli_table *t) {
+    for (size_t i = 0; i < t->count; i++)
+        free(t->cells[i].text);
     free(t->cells);
-    free(widths);
+    free(t->widths);
     free(t);
 }

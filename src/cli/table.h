@@ -21,7 +21,15 @@ cli_table *cli_table_new(const cli_column *columns, size_t count);
 void cli_table_add(cli_table *table, const char *text);
 void cli_table_add_styled(cli_table *table, const char *text, cli_style style);
 
+/* Prints the rows so far and forgets them, for a table that may be too long for the memory: their widths stay, and it goes on below. */
+void cli_table_flush(cli_table *table);
+
+/* Full of rows enough to be flushed? */
+bool cli_table_is_long(const cli_table *table);
+
 /* Prints it to standard output and frees it. `indent` blanks stand before each line. */
 void cli_table_print(cli_table *table, int indent);
+
+void cli_table_free(cli_table *table); /* without printing what it has */
 
 #endif

@@ -14,20 +14,37 @@ const char *cli_default_dir(void) {
     return dir && *dir ? dir : CLI_DEFAULT_DIR;
 }
 
-error_t cli_parse_dir(int key, char *argument, struct argp_state *state) {
-    cli_dir_options *o = state->input;
+error_t cli_parse_asked(int key, char *argument, struct argp_state *state) {
+    cli_asked *o = state->input;
+    (void)argument;
     switch (key) {
     case 'j':
         o->json = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num)
-            argp_error(state, "one directory is enough");
-        o->dir = argument;
+    case ARGP_KEY_ARGS:
+        o->arguments = state->argv + state->next;
+        o->count = (size_t)(state->argc - state->next);
+        if (o->most && o->count > o->most)
+            argp_error(state, "\"%s\" is one argument too many", o->arguments[o->most]);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+const char *cli_first(const cli_asked *asked, const char *otherwise) {
+    return asked->count ? asked->arguments[0] : otherwise;
+}
+
+long long cli_integer(struct argp_state *state, const char *option, const char *text,
+                      long long least, long long most) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value < least || value > most)
+        argp_error(state, "%s takes a number from %lld to %lld, not \"%s\"", option, least, most,
+                   text);
+    return value;
 }
 
 int cli_exit_code(wc_status status) {

@@ -49,6 +49,18 @@ cli_text cli_seconds(double seconds) {
     return t;
 }
 
+cli_text cli_duration(double seconds) {
+    cli_text t;
+    uint64_t s = seconds < 1e9 ? (uint64_t)(seconds + 0.5) : 1000000000;
+    if (s < 60)
+        snprintf(t.text, sizeof t.text, "%" PRIu64 " s", s);
+    else if (s < 3600)
+        snprintf(t.text, sizeof t.text, "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
+    else
+        snprintf(t.text, sizeof t.text, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+    return t;
+}
+
 cli_text cli_utc(double time) {
     cli_text t = {"?"};
     struct tm utc;

@@ -9,35 +9,23 @@
 #include <string.h>
 
 typedef struct options {
-    bool json, all;
-    char **arguments;
-    size_t argument_count;
+    cli_asked asked; /* first: cli_parse_asked knows this alone */
+    bool all;
     char **paths;
     size_t count;
 } options;
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     options *o = state->input;
-    (void)argument;
-    switch (key) {
-    case 'j':
-        o->json = true;
-        return 0;
-    case 'a':
-        o->all = true;
-        return 0;
-    case ARGP_KEY_ARGS:
-        o->arguments = state->argv + state->next;
-        o->argument_count = (size_t)(state->argc - state->next);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (key != 'a')
+        return cli_parse_asked(key, argument, state);
+    o->all = true;
+    return 0;
 }
 
 static const struct argp_option list[] = {
     {"all", 'a', NULL, 0, "verify all snapshots of a directory, not the newest alone", 0},
-    {"json", 'j', NULL, 0, "print JSON", 0},
+    CLI_JSON,
     {0}};
 
 static const struct argp argp = {
@@ -52,10 +40,6 @@ static const struct argp argp = {
 
 /* ---- verification ---- */
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    cli_progress(context, done, total);
-}
-
 /* A snapshot that can't be opened, or fails: its error. */
 static wc_error verify_one(char *path, wc_verdict *verdict) {
     wc_error error = {WC_OK, ""};
@@ -63,7 +47,9 @@ static wc_error verify_one(char *path, wc_verdict *verdict) {
     *verdict = (wc_verdict){0};
     if (wc_reader_open(path, &reader, &error) != WC_OK)
         return error;
-    wc_reader_verify_watched(reader, verdict, show_progress, path, &error);
+    wc_reader_watch(reader, cli_progress_add, NULL);
+    cli_progress_begin(path, wc_reader_bytes(reader));
+    wc_reader_verify(reader, verdict, &error);
     cli_progress_end();
     if (error.status == WC_OK && verdict->failures)
         wc_error_set(&error, WC_ERR_DAMAGED, "%" PRIu64 " failure%s, the first: %s",
@@ -98,7 +84,7 @@ static void print_line(const char *path, const wc_verdict *v, const wc_error *er
     free(text);
 }
 
-static int run(void *context) {
+static int verify(void *context) {
     const options *o = context;
     json_t *results = json_array();
     int code = CLI_OK;
@@ -107,16 +93,16 @@ static int run(void *context) {
         wc_error error = verify_one(o->paths[i], &verdict);
         if (error.status != WC_OK && code != CLI_DAMAGED)
             code = cli_exit_code(error.status);
-        if (o->json)
+        if (o->asked.json)
             json_array_append_new(results, to_json(o->paths[i], &verdict, &error));
         else
             print_line(o->paths[i], &verdict, &error);
     }
-    if (o->json)
+    if (o->asked.json)
         cli_json_print(results);
     else
         json_decref(results);
-    if (code == CLI_DAMAGED && !o->json) {
+    if (code == CLI_DAMAGED && !o->asked.json) {
         fflush(stdout);
         fputs("wavecut verify: a job that is started again takes the newest good snapshot, which "
               "'wavecut verify --all DIR' shows\n",
@@ -163,18 +149,21 @@ static wc_status add_argument(options *o, const char *argument, wc_error *error)
     return status == WC_OK ? add(o, path, error) : status;
 }
 
-int cli_verify(int argc, char **argv) {
+static int run(int argc, char **argv) {
     options o = {0};
     wc_error error = {WC_OK, ""};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (!o.argument_count)
+    if (!o.asked.count)
         add_argument(&o, cli_default_dir(), &error);
-    for (size_t i = 0; i < o.argument_count && error.status == WC_OK; i++)
-        add_argument(&o, o.arguments[i], &error);
-    int code = error.status == WC_OK ? cli_guarded("verify", o.paths, o.count, run, &o)
+    for (size_t i = 0; i < o.asked.count && error.status == WC_OK; i++)
+        add_argument(&o, o.asked.arguments[i], &error);
+    int code = error.status == WC_OK ? cli_guarded("verify", o.paths, o.count, verify, &o)
                                      : cli_fail("verify", &error);
     for (size_t i = 0; i < o.count; i++)
         free(o.paths[i]);
     free(o.paths);
     return code;
 }
+
+const cli_command cli_verify = {"verify", "check that snapshots are whole and consistent", &argp,
+                                run};

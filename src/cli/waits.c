@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 typedef struct options {
-    cli_dir_options asked; /* first: cli_parse_dir knows this alone */
+    cli_asked asked; /* first: cli_parse_asked knows this alone */
     double timeout_s;
 } options;
 
@@ -23,12 +23,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--timeout takes seconds, not \"%s\"", argument);
         return 0;
     default:
-        return cli_parse_dir(key, argument, state);
+        return cli_parse_asked(key, argument, state);
     }
 }
 
 static const struct argp_option list[] = {
-    {"json", 'j', NULL, 0, "print JSON", 0},
+    CLI_JSON,
     {"timeout", 't', "S", 0, "seconds to wait for the ranks' answers, 10 if not said", 0},
     {0}};
 
@@ -57,16 +57,17 @@ static const char *default_dir(void) {
     return dir && *dir ? dir : cli_default_dir();
 }
 
-int cli_waits(int argc, char **argv) {
-    options o = {.asked.dir = default_dir(), .timeout_s = 10};
+static int run(int argc, char **argv) {
+    options o = {.asked.most = 1, .timeout_s = 10};
     wc_error error = {WC_OK, ""};
     wait_job job;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (wait_ask(o.asked.dir, o.timeout_s, &job, &error) != WC_OK)
+    const char *dir = cli_first(&o.asked, default_dir());
+    if (wait_ask(dir, o.timeout_s, &job, &error) != WC_OK)
         return cli_fail("waits", &error);
     wait_report report = wait_report_new(&job);
     if (o.asked.json)
-        cli_json_print(wait_report_json(&report, o.asked.dir));
+        cli_json_print(wait_report_json(&report, dir));
     else
         wait_report_print(&report);
     int code = report.stuck ? CLI_DEADLOCK : CLI_OK;
@@ -74,3 +75,5 @@ int cli_waits(int argc, char **argv) {
     wait_job_free(&job);
     return code;
 }
+
+const cli_command cli_waits = {"waits", "tell who waits for whom in a running job", &argp, run};

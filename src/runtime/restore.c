@@ -250,54 +250,18 @@ static void compare(const wc_array *a, const wc_index_row *row, wc_error *error)
 
 /* ---- another number of ranks ---- */
 
-static wc_status __attribute__((format(printf, 2, 3)))
-cant_move(wc_error *error, const char *format, ...) {
+static void check_move(wc_error *error) {
     uint32_t ranks = R.store->reader_head(R.chosen)->ranks;
-    char why[320];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    return wc_error_set(error, WC_ERR_MISMATCH,
-                        "%s was taken with %u ranks, and this job has %d: start it with %u, or "
-                        "with WAVECUT_RESTART=never for a fresh start; other numbers won't do, "
-                        "since %s",
-                        R.chosen_path, ranks, R.ranks, ranks, why);
-}
-
-/* Had all ranks the same? Each rank looks at its share of them. */
-static wc_status check_alike(size_t array, const char *name, wc_error *error) {
-    uint32_t ranks = R.store->reader_head(R.chosen)->ranks;
-    wc_index_row first, row;
-    if (R.store->reader_index(R.chosen, array, 0, &first, error) != WC_OK)
-        return error->status;
-    for (uint32_t rank = (uint32_t)R.rank; rank < ranks; rank += (uint32_t)R.ranks) {
-        if (R.store->reader_index(R.chosen, array, rank, &row, error) != WC_OK)
-            return error->status;
-        if (!row.present || !first.present || row.count != first.count ||
-            row.checksum != first.checksum)
-            return cant_move(error,
-                             "\"%s\" is no global array (wavecut_protect_array), nor was it the "
-                             "same on all ranks",
-                             name);
-    }
-    return WC_OK;
-}
-
-static wc_status check_move(wc_error *error) {
-    const wc_array *arrays;
-    size_t n = R.store->reader_arrays(R.chosen, &arrays), messages;
-    wc_message_row *rows;
-    wc_status status = R.store->reader_messages(R.chosen, &rows, &messages, error);
-    if (status != WC_OK)
-        return status;
-    free(rows);
-    if (messages)
-        return cant_move(error, "%zu messages are in flight in it", messages);
-    for (size_t i = 0; i < n && status == WC_OK; i++)
-        if (!arrays[i].ndims)
-            status = check_alike(i, arrays[i].name, error);
-    return status;
+    wc_error why;
+    if (R.store->reader_check_move(R.chosen, (uint32_t)R.rank, (uint32_t)R.ranks, &why) == WC_OK)
+        return;
+    *error = why;
+    if (why.status == WC_ERR_MISMATCH)
+        wc_error_set(
+            error, why.status,
+            "%s was taken with %u ranks, and this job has %d: start it with %u, or with "
+            "WAVECUT_RESTART=never for a fresh start; other numbers won't do, since %.200s",
+            R.chosen_path, ranks, R.ranks, ranks, why.text);
 }
 
 /* What the snapshot holds for this rank. On another number of ranks that is what it asks for, of a global array,

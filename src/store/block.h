@@ -22,6 +22,12 @@ static inline size_t wc_block_bytes(uint64_t bytes, uint64_t block) {
     return left < WC_BLOCK_BYTES ? (size_t)left : WC_BLOCK_BYTES;
 }
 
+/* Bytes of `count` blocks from `first` on, which are there. */
+static inline uint64_t wc_blocks_bytes(uint64_t bytes, uint64_t first, uint64_t count) {
+    uint64_t from = first * WC_BLOCK_BYTES, most = count * WC_BLOCK_BYTES;
+    return bytes - from < most ? bytes - from : most;
+}
+
 /* hashes: [wc_blocks(bytes)] */
 void wc_block_hashes(const void *from, size_t bytes, uint64_t *hashes);
 

@@ -26,6 +26,7 @@ static wc_store_api api = {
     .reader_communicators = wc_reader_communicators,
     .reader_members = wc_reader_members,
     .reader_payload = wc_reader_payload,
+    .reader_check_move = wc_reader_check_move,
     .reader_verify = wc_reader_verify,
 };
 

@@ -7,7 +7,7 @@
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 6
+#define WC_STORE_ABI 7
 
 typedef struct wc_store_api {
     uint32_t abi;
@@ -43,6 +43,8 @@ typedef struct wc_store_api {
                                 wc_error *error);
     wc_status (*reader_payload)(wc_reader *reader, const wc_message_row *row, void *to,
                                 wc_error *error);
+    wc_status (*reader_check_move)(wc_reader *reader, uint32_t rank, uint32_t ranks,
+                                   wc_error *error);
     wc_status (*reader_verify)(wc_reader *reader, wc_verdict *verdict, wc_error *error);
 } wc_store_api;
 

@@ -83,7 +83,61 @@ size_t wc_reader_arrays(const wc_reader *r, const wc_array **arrays) {
     return r->count;
 }
 
+uint64_t wc_reader_bytes(const wc_reader *r) {
+    uint64_t bytes = r->tables[WC_TABLE_PAYLOAD].count;
+    for (size_t i = 0; i < r->count; i++)
+        bytes += r->arrays[i].total * wc_type_bytes(r->arrays[i].type);
+    return bytes;
+}
+
+void wc_reader_watch(wc_reader *r, wc_reader_watcher watch, void *context) {
+    r->watch = watch;
+    r->watcher = context;
+}
+
 /* ---- tables ---- */
+
+void wc_reader_sizes(const wc_reader *r, wc_channel_sizes *sizes) {
+    *sizes = (wc_channel_sizes){.counters = r->tables[WC_TABLE_COUNTERS].count,
+                                .messages = r->tables[WC_TABLE_MESSAGES].count,
+                                .payload_bytes = r->tables[WC_TABLE_PAYLOAD].count,
+                                .communicators = r->tables[WC_TABLE_COMMUNICATORS].count,
+                                .members = r->tables[WC_TABLE_MEMBERS].count};
+}
+
+wc_status wc_reader_check_tables(wc_reader *r, wc_error *error) {
+    return wc_trailer_check_rows(&r->trailer, r->fd, r->path, error);
+}
+
+/* A part of a table's rows. */
+static wc_status rows_at(wc_reader *r, wc_table table, uint64_t first, size_t count, void *rows,
+                         wc_error *error) {
+    const wc_place *place = &r->tables[table];
+    size_t each = wc_table_row_bytes(table);
+    if (first > place->count || count > place->count - first)
+        return wc_error_set(error, WC_ERR_ARGUMENT, "%s of %.250s has no row %llu",
+                            wc_table_path(table), r->path, (unsigned long long)(first + count));
+    return wc_trailer_rows(&r->trailer, r->fd, r->path, wc_table_path(table),
+                           place->offset + first * each, count * each, rows, error);
+}
+
+wc_status wc_reader_ranks_at(wc_reader *r, uint64_t first, size_t count, wc_rank_row *rows,
+                             wc_error *error) {
+    wc_status status = rows_at(r, WC_TABLE_RANKS, first, count, rows, error);
+    for (size_t i = 0; i < count && status == WC_OK; i++)
+        rows[i].host[WC_HOST_BYTES - 1] = '\0';
+    return status;
+}
+
+wc_status wc_reader_counters_at(wc_reader *r, uint64_t first, size_t count, wc_counter_row *rows,
+                                wc_error *error) {
+    return rows_at(r, WC_TABLE_COUNTERS, first, count, rows, error);
+}
+
+wc_status wc_reader_messages_at(wc_reader *r, uint64_t first, size_t count, wc_message_row *rows,
+                                wc_error *error) {
+    return rows_at(r, WC_TABLE_MESSAGES, first, count, rows, error);
+}
 
 static wc_status rows_of(wc_reader *r, const wc_place *place, const char *what, size_t each,
                          void **rows, wc_error *error) {
@@ -174,8 +228,8 @@ static bool is_inside(const wc_array *array, const wc_index_row *row) {
                              row->first == wc_index_row_of(&box).first);
 }
 
-static wc_status check_index(const wc_reader *r, size_t array, uint32_t rank,
-                             const wc_index_row *row, wc_error *error) {
+wc_status wc_reader_check_row(const wc_reader *r, size_t array, uint32_t rank,
+                              const wc_index_row *row, wc_error *error) {
     if (is_inside(&r->arrays[array], row))
         return WC_OK;
     return wc_reader_damaged(r, error, "/index/%s puts rank %u outside the array",
@@ -195,7 +249,7 @@ wc_status wc_reader_index(wc_reader *r, size_t array, uint32_t rank, wc_index_ro
         wc_trailer_rows(&r->trailer, r->fd, r->path, what,
                         r->index[array].offset + (uint64_t)rank * bytes, bytes, &found, error);
     if (status == WC_OK)
-        status = check_index(r, array, rank, &found, error);
+        status = wc_reader_check_row(r, array, rank, &found, error);
     if (status == WC_OK)
         *row = found;
     return status;
@@ -220,15 +274,15 @@ wc_status wc_reader_index_rows(wc_reader *r, size_t array, wc_index_row **rows, 
 
 /* ---- bytes ---- */
 
-/* So many blocks at a time are compared with their hashes: the memory for hashes has a bound. */
-enum { WINDOW = 16384 };
+/* So many blocks at a time are compared with their hashes: the memory for hashes has a bound, and whoever watches gets news. */
+enum { WINDOW = 2048 };
 
 /* What is read and checked. */
 typedef struct wc_reading {
     wc_part part;
     uint64_t hashes;   /* where those of its blocks begin in the file; 0: they are nowhere */
     uint64_t checksum; /* of them */
-    const char *table; /* that has the hashes */
+    char table[WC_STORE_NAME_BYTES + 16]; /* that has the hashes */
     char what[400];
 } wc_reading;
 
@@ -247,24 +301,34 @@ static wc_status compare_blocks(const wc_reader *r, const wc_reading *reading, u
                              (unsigned long long)bytes);
 }
 
+/* `n` blocks from `first` on. `hashes`: room for those that are found, and behind them as many that are expected. */
+static wc_status read_window(wc_reader *r, const wc_reading *reading, uint64_t first, uint64_t n,
+                             void *to, uint64_t *hashes, wc_error *error) {
+    uint64_t *expected = hashes + n;
+    wc_status status = wc_part_read(r->fd, r->path, &reading->part, first, n, to, hashes, error);
+    if (status == WC_OK && reading->hashes)
+        status = wc_trailer_rows(&r->trailer, r->fd, r->path, reading->table,
+                                 reading->hashes + first * sizeof *hashes, n * sizeof *hashes,
+                                 expected, error);
+    if (status == WC_OK && reading->hashes)
+        status = compare_blocks(r, reading, first, n, expected, hashes, error);
+    return status;
+}
+
 /* `hashes`: room for those of two windows. */
 static wc_status read_windows(wc_reader *r, const wc_reading *reading, char *to, uint64_t *hashes,
                               wc_error *error) {
-    uint64_t blocks = wc_blocks(reading->part.bytes), *expected = hashes + WINDOW;
+    uint64_t blocks = wc_blocks(reading->part.bytes);
     wc_status status = WC_OK;
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
     for (uint64_t first = 0; first < blocks && status == WC_OK; first += WINDOW) {
         uint64_t n = blocks - first < WINDOW ? blocks - first : WINDOW;
-        status = wc_part_read(r->fd, r->path, &reading->part, first, n,
-                              to ? to + first * WC_BLOCK_BYTES : NULL, hashes, error);
-        if (status == WC_OK && reading->hashes)
-            status = wc_trailer_rows(&r->trailer, r->fd, r->path, reading->table,
-                                     reading->hashes + first * sizeof *hashes, n * sizeof *hashes,
-                                     expected, error);
-        if (status == WC_OK && reading->hashes)
-            status = compare_blocks(r, reading, first, n, expected, hashes, error);
+        status = read_window(r, reading, first, n, to ? to + first * WC_BLOCK_BYTES : NULL, hashes,
+                             error);
         XXH3_64bits_update(&state, hashes, n * sizeof *hashes);
+        if (r->watch)
+            r->watch(r->watcher, wc_blocks_bytes(reading->part.bytes, first, n));
     }
     if (status == WC_OK && blocks && XXH3_64bits_digest(&state) != reading->checksum)
         return wc_reader_damaged(r, error, "%s is not what was written", reading->what);
@@ -273,7 +337,7 @@ static wc_status read_windows(wc_reader *r, const wc_reading *reading, char *to,
 
 static wc_status read_checked(wc_reader *r, const wc_reading *reading, void *to, wc_error *error) {
     uint64_t blocks = wc_blocks(reading->part.bytes);
-    uint64_t *hashes = calloc(WINDOW + (blocks < WINDOW ? blocks : WINDOW), sizeof *hashes);
+    uint64_t *hashes = calloc(2 * (blocks < WINDOW ? blocks : WINDOW), sizeof *hashes);
     if (!hashes)
         return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
     wc_status status = read_windows(r, reading, to, hashes, error);
@@ -281,23 +345,42 @@ static wc_status read_checked(wc_reader *r, const wc_reading *reading, void *to,
     return status;
 }
 
-wc_status wc_reader_elements(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
-                             void *to, wc_error *error) {
+/* Of a rank's elements, which were checked to be inside the array. */
+static wc_reading reading_of(const wc_reader *r, size_t array, uint32_t rank,
+                             const wc_index_row *row) {
     const wc_array *a = &r->arrays[array];
     uint64_t each = wc_type_bytes(a->type), offset = r->data[array].offset;
-    char table[WC_STORE_NAME_BYTES + 16];
-    wc_status status = check_index(r, array, rank, row, error);
-    if (status != WC_OK || !row->count)
-        return status;
     wc_box box = wc_index_box(a, row);
     wc_reading reading = {.part = a->ndims ? wc_part_of_box(&box, a->chunk, each, offset)
                                            : wc_part_of_line(row->first, row->count, each, offset),
                           .hashes = r->blocks[array].offset + row->blocks_first * sizeof(uint64_t),
-                          .checksum = row->checksum,
-                          .table = table};
-    snprintf(table, sizeof table, "/blocks/%s", a->name);
+                          .checksum = row->checksum};
+    snprintf(reading.table, sizeof reading.table, "/blocks/%s", a->name);
     snprintf(reading.what, sizeof reading.what, "/state/%s of rank %u", a->name, rank);
+    return reading;
+}
+
+wc_status wc_reader_elements(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
+                             void *to, wc_error *error) {
+    wc_status status = wc_reader_check_row(r, array, rank, row, error);
+    if (status != WC_OK || !row->count)
+        return status;
+    wc_reading reading = reading_of(r, array, rank, row);
     return read_checked(r, &reading, to, error);
+}
+
+wc_status wc_reader_blocks(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
+                           uint64_t first, uint64_t count, void *to, wc_error *error) {
+    wc_status status = wc_reader_check_row(r, array, rank, row, error);
+    if (status != WC_OK)
+        return status;
+    wc_reading reading = reading_of(r, array, rank, row);
+    uint64_t *hashes = calloc(2 * count, sizeof *hashes);
+    if (!hashes)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+    status = read_window(r, &reading, first, count, to, hashes, error);
+    free(hashes);
+    return status;
 }
 
 wc_status wc_reader_extent(wc_reader *r, size_t array, uint32_t rank, void *to, wc_error *error) {

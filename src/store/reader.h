@@ -22,6 +22,8 @@ struct wc_reader {
     size_t count, room;
     uint64_t claimed; /* bytes that the datasets and objects found so far take in the file */
     wc_place tables[WC_TABLES]; /* those of arrays are not among them */
+    wc_reader_watcher watch;    /* NULL: nobody */
+    void *watcher;
 };
 
 /* Fills everything but fd, path and trailer. Errors: DAMAGED, UNSUPPORTED, MEMORY. */
@@ -38,6 +40,14 @@ wc_status wc_reader_index_rows(wc_reader *reader, size_t array, wc_index_row **r
 /* Reads `row`'s elements, or only verifies them (`to` NULL). */
 wc_status wc_reader_elements(wc_reader *reader, size_t array, uint32_t rank,
                              const wc_index_row *row, void *to, wc_error *error);
+
+/* Is it a part of the array? Errors: DAMAGED. */
+wc_status wc_reader_check_row(const wc_reader *reader, size_t array, uint32_t rank,
+                              const wc_index_row *row, wc_error *error);
+
+/* Reads `count` blocks of `row`'s elements from block `first` on, which are there, and checks each. `to` NULL: nowhere. */
+wc_status wc_reader_blocks(wc_reader *reader, size_t array, uint32_t rank, const wc_index_row *row,
+                           uint64_t first, uint64_t count, void *to, wc_error *error);
 
 wc_status wc_reader_damaged(const wc_reader *reader, wc_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

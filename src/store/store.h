@@ -150,7 +150,8 @@ typedef struct wc_snapshot_head {
     const char *mpi_library;
     const char *program; /* arguments joined by blanks */
     const char *version; /* Wavecut's */
-    uint64_t stripe; /* bytes; state of so many and more begins at a multiple. Not in the file; 0: at a page */
+    uint64_t
+        stripe; /* bytes; state of so many and more begins at a multiple. Not in the file; 0: at a page */
 } wc_snapshot_head;
 
 typedef struct wc_channel_sizes {
@@ -267,6 +268,35 @@ wc_status wc_reader_members(wc_reader *reader, uint32_t **members, size_t *count
 wc_status wc_reader_payload(wc_reader *reader, const wc_message_row *row, void *to,
                             wc_error *error);
 
+/* How many there are of each. */
+void wc_reader_sizes(const wc_reader *reader, wc_channel_sizes *sizes);
+
+/* `count` rows from row `first` on, where the table doesn't fit the memory. Errors: those of the calls for all, ARGUMENT (there
+ * are not so many). */
+wc_status wc_reader_ranks_at(wc_reader *reader, uint64_t first, size_t count, wc_rank_row *rows,
+                             wc_error *error);
+wc_status wc_reader_counters_at(wc_reader *reader, uint64_t first, size_t count,
+                                wc_counter_row *rows, wc_error *error);
+wc_status wc_reader_messages_at(wc_reader *reader, uint64_t first, size_t count,
+                                wc_message_row *rows, wc_error *error);
+
+/* Are all tables what was written? Errors: DAMAGED, IO, MEMORY. */
+wc_status wc_reader_check_tables(wc_reader *reader, wc_error *error);
+
+/* Bytes of the state and of the messages: what a verification reads. */
+uint64_t wc_reader_bytes(const wc_reader *reader);
+
+/* `watch` is told of bytes that have been read and checked, while it goes on: by wc_reader_extent, wc_reader_payload and
+ * wc_reader_verify, in the caller's thread. NULL: nobody is. */
+typedef void (*wc_reader_watcher)(void *context, uint64_t bytes);
+void wc_reader_watch(wc_reader *reader, wc_reader_watcher watch, void *context);
+
+/*
+ * Can a job of `ranks` ranks, other than those that the snapshot was taken with, restart from it? Rank `rank` of that job looks at its
+ * share; if all of them do, all is looked at. Errors: MISMATCH (no; the text is the reason alone), DAMAGED, IO, MEMORY.
+ */
+wc_status wc_reader_check_move(wc_reader *reader, uint32_t rank, uint32_t ranks, wc_error *error);
+
 /* What verification found. */
 typedef struct wc_verdict {
     uint64_t extents, messages, bytes; /* checked */
@@ -278,10 +308,5 @@ typedef struct wc_verdict {
  * number of messages) and every reference of a message to a communicator. Returns OK with failures
  * > 0 for a damaged one. */
 wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error);
-
-/* The same, and calls `progress` after each extent and message with the bytes checked so far. */
-typedef void (*wc_verify_progress)(void *context, uint64_t done, uint64_t total);
-wc_status wc_reader_verify_watched(wc_reader *reader, wc_verdict *verdict,
-                                   wc_verify_progress progress, void *context, wc_error *error);
 
 #endif

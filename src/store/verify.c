@@ -11,9 +11,6 @@ typedef struct wc_verification {
     wc_reader *reader;
     wc_verdict verdict;
     wc_error error; /* what ended it, apart from damage */
-    uint64_t total; /* bytes to check */
-    wc_verify_progress progress;
-    void *context;
 
     wc_counter_row *counters; /* by channel */
     wc_message_row *messages;
@@ -43,12 +40,6 @@ static bool accept(wc_verification *v, wc_status status, const wc_error *what) {
     else if (v->error.status == WC_OK)
         v->error = *what;
     return false;
-}
-
-static void count_bytes(wc_verification *v, uint64_t bytes) {
-    v->verdict.bytes += bytes;
-    if (v->progress)
-        v->progress(v->context, v->verdict.bytes, v->total);
 }
 
 /* ---- state ---- */
@@ -100,7 +91,7 @@ static void verify_array(wc_verification *v, size_t i) {
         next += row->count;
         blocks += wc_blocks(row->count * wc_type_bytes(array->type));
         v->verdict.extents += row->present;
-        count_bytes(v, row->count * wc_type_bytes(array->type));
+        v->verdict.bytes += row->count * wc_type_bytes(array->type);
     }
     if (v->error.status == WC_OK)
         verify_parts(v, array, next, blocks, sum);
@@ -172,7 +163,7 @@ static void verify_message(wc_verification *v, const wc_message_row *m) {
     v->payload += m->bytes;
     accept(v, wc_reader_payload(v->reader, m, NULL, &what), &what);
     v->verdict.messages++;
-    count_bytes(v, m->bytes);
+    v->verdict.bytes += m->bytes;
 }
 
 /* What makes the cut consistent: each message sent was received or is in flight. */
@@ -233,12 +224,8 @@ static void verify_channels(wc_verification *v) {
         verify_counter(v, i);
 }
 
-wc_status wc_reader_verify_watched(wc_reader *r, wc_verdict *verdict, wc_verify_progress progress,
-                                   void *context, wc_error *error) {
-    wc_verification v = {.reader = r, .progress = progress, .context = context};
-    v.total = r->tables[WC_TABLE_PAYLOAD].count;
-    for (size_t i = 0; i < r->count; i++)
-        v.total += r->arrays[i].total * wc_type_bytes(r->arrays[i].type);
+wc_status wc_reader_verify(wc_reader *r, wc_verdict *verdict, wc_error *error) {
+    wc_verification v = {.reader = r};
     for (size_t i = 0; i < r->count && v.error.status == WC_OK; i++)
         verify_array(&v, i);
     if (v.error.status == WC_OK)
@@ -252,8 +239,4 @@ wc_status wc_reader_verify_watched(wc_reader *r, wc_verdict *verdict, wc_verify_
         return wc_error_set(error, v.error.status, "%s", v.error.text);
     *verdict = v.verdict;
     return WC_OK;
-}
-
-wc_status wc_reader_verify(wc_reader *reader, wc_verdict *verdict, wc_error *error) {
-    return wc_reader_verify_watched(reader, verdict, NULL, NULL, error);
 }

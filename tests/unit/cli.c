@@ -88,7 +88,7 @@ static void usage(void **state) {
     expect(state, "dance", 2, "", "there is no command \"dance\"");
     expect(state, "--nonsense", 2, "", "nonsense");
     expect(state, "ls --nonsense", 2, "", "wavecut ls");
-    expect(state, "ls a b", 2, "", "one directory");
+    expect(state, "ls a b", 2, "", "\"b\" is one argument too many");
     expect(state, "--help", 0, "request [DIR]", "");
     expect(state, "--help", 0, "Exit status: 0", "");
     expect(state, "--version", 0, "wavecut " WC_VERSION, "");
