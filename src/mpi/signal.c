@@ -9,7 +9,8 @@ static volatile sig_atomic_t came;
 static int installed; /* 0: none */
 static struct sigaction before;
 
-bool wc_signal_by_name(const char *name, int *signal) {
+/* "USR1", "USR2" or "none" (0). False: none of these. */
+static bool signal_by_name(const char *name, int *signal) {
     if (strcmp(name, "USR1") == 0)
         *signal = SIGUSR1;
     else if (strcmp(name, "USR2") == 0)
@@ -47,7 +48,7 @@ void wc_signal_install_early(void) {
     const char *name = getenv("WAVECUT_SIGNAL");
     int signal = SIGUSR1;
     /* A wrong name is reported by wavecut_init. */
-    if (!name || wc_signal_by_name(name, &signal))
+    if (!name || signal_by_name(name, &signal))
         wc_signal_install(signal);
 }
 

@@ -5,9 +5,6 @@
 
 #include <stdbool.h>
 
-/* "USR1", "USR2" or "none" (0). False: none of these. */
-bool wc_signal_by_name(const char *name, int *signal);
-
 /* From MPI_Init on, by WAVECUT_SIGNAL: one that comes before wavecut_init must not end the job. */
 void wc_signal_install_early(void);
 

@@ -3,6 +3,7 @@
 #include "api.h"
 #include "cores.h"
 #include "log.h"
+#include "pace.h"
 #include "report.h"
 #include "requests.h"
 #include "restore.h"
@@ -111,6 +112,8 @@ static void finished(const wc_vote *outcome) {
 static void stop(bool mark, wc_error *error) {
     R.phase = WC_RUN_FINISHED;
     wc_layer_leave();
+    if (R.rank == 0)
+        wc_pace_stop();
     if (mark && R.rank == 0)
         wc_store_mark_finished(R.settings.dir, R.run_id, error);
     wc_agree(error);
@@ -143,15 +146,29 @@ static const wc_hooks hooks = {.tick = tick,
 
 /* ---- init ---- */
 
-static wc_status read_settings(wc_error *error) {
-    if (R.rank == 0)
-        wc_settings_read(&R.settings, error);
-    if (wc_agree(error) != WC_OK)
+/* A wc_conf_parser. */
+static wc_status parse_settings_file(const char *path, const char *text, const char *const *names,
+                                     size_t count, wc_conf_unknown *unknown, wc_conf_value *values,
+                                     wc_error *error) {
+    const wc_store_api *store;
+    if (wc_store_load(&store, error) != WC_OK)
         return error->status;
-    PMPI_Bcast(&R.settings, sizeof R.settings, MPI_BYTE, 0, R.comm);
-    wc_log_setup((wc_log_level)R.settings.log, R.rank);
-    wc_signal_install(R.settings.signal);
-    return WC_OK;
+    return store->conf_parse(path, text, names, count, unknown, values, error);
+}
+
+static wc_status read_settings(wc_error *error) {
+    wc_settings_found found = {.notes = 0};
+    if (R.rank == 0 && wc_settings_read(NULL, parse_settings_file, &found, error) == WC_OK)
+        R.settings = found.values;
+    if (wc_agree(error) == WC_OK) {
+        PMPI_Bcast(&R.settings, sizeof R.settings, MPI_BYTE, 0, R.comm);
+        wc_log_setup((wc_log_level)R.settings.log, R.rank);
+        wc_signal_install(R.settings.signal);
+        for (size_t i = 0; i < found.notes; i++)
+            wc_log_job(WC_LOG_ERROR, "%s", found.note[i]);
+    }
+    wc_settings_found_free(&found);
+    return error->status;
 }
 
 /* The directory is found once, so that a program may change its own later. */

@@ -4,11 +4,11 @@
 #define WC_RUNTIME_RUNTIME_H
 
 #include "../mpi/layer.h"
+#include "../settings/settings.h"
 #include "../state/staging.h"
 #include "../store/load.h"
 #include "../store/store.h"
 #include "../store/writer.h"
-#include "settings.h"
 
 #include "wavecut.h"
 

@@ -4,6 +4,7 @@
 #include "../store/fault.h"
 #include "log.h"
 #include "manifest.h"
+#include "pace.h"
 #include "report.h"
 #include "rows.h"
 #include "runtime.h"
@@ -85,6 +86,7 @@ static struct {
 
     wc_rows rows;
     wc_sizes mine, before, all;
+    double stall_s, longest_stall_s; /* of this rank's record, and of any */
     wc_channels_made channels;
     wc_rank_row rank_row;
     wc_published published;
@@ -511,6 +513,9 @@ static void reduce_sizes(void) {
     }
     PMPI_Iexscan(&S.mine, &S.before, SIZES_WORDS, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[0]);
     PMPI_Iallreduce(&S.mine, &S.all, SIZES_WORDS, MPI_UINT64_T, MPI_SUM, L.store, &S.requests[1]);
+    S.stall_s = R.info.stall_s;
+    PMPI_Iallreduce(&S.stall_s, &S.longest_stall_s, 1, MPI_DOUBLE, MPI_MAX, L.store,
+                    &S.requests[2]);
     S.stage = STAGE_SIZES;
 }
 
@@ -658,10 +663,12 @@ static void share_outcome(void) {
 }
 
 static void report_outcome(void) {
-    wc_report_outcome(S.published.made, S.published.id, S.all.sizes.messages,
-                      (double)(wc_layer_now() - S.began_at) * 1e-9);
-    if (is_root() && S.published.made)
+    double took_s = (double)(wc_layer_now() - S.began_at) * 1e-9;
+    wc_report_outcome(S.published.made, S.published.id, S.all.sizes.messages, took_s);
+    if (is_root() && S.published.made) {
+        wc_pace_committed(S.longest_stall_s, took_s);
         run_on_file(prune_files);
+    }
     S.stage = STAGE_PRUNE;
 }
 

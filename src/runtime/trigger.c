@@ -4,6 +4,7 @@
 #include "../mpi/signal.h"
 #include "../store/fault.h"
 #include "log.h"
+#include "pace.h"
 #include "runtime.h"
 
 #include <string.h>
@@ -13,14 +14,22 @@ static const int64_t FILE_NS = 500000000;
 static const int64_t FIRST_RETRY_NS = 1000000, LAST_RETRY_NS = 1000000000;
 
 static struct {
-    int64_t next_interval, next_file, retry_at; /* retry_at 0: none */
-    int64_t voids;                              /* in a row */
+    int64_t began;               /* the interval that is under way */
+    int64_t next_file, retry_at; /* retry_at 0: none */
+    int64_t voids;               /* in a row */
     char reported[sizeof R.info.last_reason];
 } T;
 
 void wc_trigger_start(int64_t now) {
-    T.next_interval = now + (int64_t)(R.settings.interval_s * 1e9);
+    T.began = now;
     T.next_file = now;
+    if (R.rank == 0)
+        wc_pace_start(now);
+}
+
+static bool interval_is_over(int64_t now) {
+    double interval_s = wc_pace_now()->interval_s;
+    return interval_s > 0 && (double)(now - T.began) * 1e-9 >= interval_s;
 }
 
 static bool due(int64_t now) {
@@ -28,8 +37,8 @@ static bool due(int64_t now) {
         T.retry_at = 0;
         return true;
     }
-    if (R.settings.interval_s > 0 && now >= T.next_interval && !wc_core_busy(&L.core)) {
-        T.next_interval = now + (int64_t)(R.settings.interval_s * 1e9);
+    if (interval_is_over(now) && !wc_core_busy(&L.core)) {
+        T.began = now;
         return true;
     }
     if (now < T.next_file)
@@ -41,6 +50,8 @@ static bool due(int64_t now) {
 void wc_trigger_tick(int64_t now) {
     if (R.phase != WC_RUN_ON)
         return;
+    if (R.rank == 0)
+        wc_pace_tick(now);
     if (wc_signal_take() || (R.rank == 0 && due(now))) {
         WC_FAULT("after_request");
         wc_core_request(&L.core);

@@ -28,6 +28,7 @@ static wc_store_api api = {
     .reader_payload = wc_reader_payload,
     .reader_check_move = wc_reader_check_move,
     .reader_verify = wc_reader_verify,
+    .conf_parse = wc_conf_parse,
 };
 
 __attribute__((visibility("default"))) const wc_store_api *wc_store_module(void) {

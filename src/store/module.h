@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the HDF5 module (libwavecut-store.so) offers: the calls of store.h that need HDF5, by
- * pointer. */
+/* What the module (libwavecut-store.so) offers: the calls of store.h and conf.h that need HDF5 or
+ * libConfuse, by pointer. So neither is seen by the program. */
 #ifndef WC_STORE_MODULE_H
 #define WC_STORE_MODULE_H
 
+#include "conf.h"
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 7
+#define WC_STORE_ABI 8
 
 typedef struct wc_store_api {
     uint32_t abi;
@@ -46,6 +47,7 @@ typedef struct wc_store_api {
     wc_status (*reader_check_move)(wc_reader *reader, uint32_t rank, uint32_t ranks,
                                    wc_error *error);
     wc_status (*reader_verify)(wc_reader *reader, wc_verdict *verdict, wc_error *error);
+    wc_conf_parser *conf_parse;
 } wc_store_api;
 
 /* The module's only symbol. */

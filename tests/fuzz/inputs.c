@@ -2,9 +2,8 @@
 /* Everything else that comes from outside; the first byte says what the rest is. */
 #include "harness.h"
 
-#include "mpi/signal.h"
 #include "output.h"
-#include "runtime/settings.h"
+#include "settings/settings.h"
 #include "state/region.h"
 #include "store/directory.h"
 #include "store/fault.h"
@@ -71,9 +70,21 @@ static void asked(const char *text, size_t size) {
     wc_waits_asked(directory());
 }
 
+static void read_settings(const char *text) {
+    wc_settings_found found;
+    wc_error error = {WC_OK, ""};
+    wc_status status = wc_settings_read(NULL, wc_conf_parse, &found, &error);
+    const wc_settings *got = &found.values;
+    expect_error(status, &error);
+    if (status == WC_OK && (got->keep < 0 || got->voids < 1 || !(got->timeout_s >= 0) ||
+                            (!(got->interval_s >= 0) && got->interval_s != WC_INTERVAL_AUTO) ||
+                            !(got->overhead_percent >= 0) || got->staging_mb < 0 || !got->dir[0]))
+        finding("a setting that makes no sense", text);
+    wc_settings_found_free(&found);
+}
+
 /* NAME=VALUE, lines. */
 static void settings(char *text) {
-    wc_settings got = {0};
     wc_error error = {WC_OK, ""};
     char *rest = text, *line;
     clearenv();
@@ -86,12 +97,16 @@ static void settings(char *text) {
         snprintf(name, sizeof name, "WAVECUT_%.40s", line);
         setenv(name, value, 1);
     }
-    wc_status status = wc_settings_read(&got, &error);
-    expect_error(status, &error);
-    if (status == WC_OK && (got.keep < 0 || got.voids < 1 || !(got.interval_s >= 0) ||
-                            !(got.timeout_s >= 0) || got.staging_mb < 0 || !got.dir[0]))
-        finding("a setting that makes no sense", text);
+    read_settings(text);
     expect_error(wc_fault_check(&error), &error);
+    clearenv();
+}
+
+static void settings_file(const char *text, size_t size) {
+    clearenv();
+    put_file("wavecut.conf", text, size);
+    setenv("WAVECUT_DIR", directory(), 1);
+    read_settings(text);
     clearenv();
 }
 
@@ -188,6 +203,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 's':
         settings(text);
+        break;
+    case 'c':
+        settings_file(text, size);
         break;
     case 'n':
         name(text);
