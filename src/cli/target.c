@@ -52,6 +52,7 @@ int cli_exit_code(wc_status status) {
     case WC_OK:
         return CLI_OK;
     case WC_ERR_ARGUMENT:
+    case WC_ERR_SETTING:
         return CLI_USAGE;
     case WC_ERR_NOT_FOUND:
         return CLI_NOT_FOUND;

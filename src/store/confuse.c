@@ -7,6 +7,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- comments ---- */
+
+/* Behind a string that begins here, quotes and all. */
+static char *skip_string(char *c) {
+    char quote = *c++;
+    while (*c && *c != quote)
+        c += c[0] == '\\' && c[1] ? 2 : 1;
+    return *c ? c + 1 : c;
+}
+
+/* Where a comment ends that begins here; NULL: none does, or it has no end, which the parser is to say. */
+static char *end_of_comment(char *c) {
+    if (*c == '#' || (c[0] == '/' && c[1] == '/'))
+        return c + strcspn(c, "\n");
+    char *end = c[0] == '/' && c[1] == '*' ? strstr(c + 2, "*/") : NULL;
+    return end ? end + 2 : NULL;
+}
+
+/* Blanks in their places: libConfuse 3.3 miscounts the lines of comments, up to two for each. */
+static void hide_comments(char *c) {
+    while (*c) {
+        char *end = end_of_comment(c);
+        if (end) {
+            for (; c < end; c++)
+                *c = *c == '\n' ? '\n' : ' ';
+        } else {
+            c = *c == '"' || *c == '\'' ? skip_string(c) : c + 1;
+        }
+    }
+}
+
+/* ---- the parser ---- */
+
 /* libConfuse's callbacks have no argument for their user; its lexer has variables of its own, too. */
 static struct {
     const char *path, *text;
@@ -88,14 +121,20 @@ static bool parse(void) {
 wc_status wc_conf_parse(const char *path, const char *text, const char *const *names, size_t count,
                         wc_conf_unknown *unknown, wc_conf_value *values, wc_error *error) {
     wc_error found = {WC_OK, ""};
+    char *plain = strdup(text);
+    if (!plain)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory for the settings in %s", path);
+    hide_comments(plain);
     P.path = path;
-    P.text = text;
+    P.text = plain;
     P.names = names;
     P.count = count;
     P.unknown = unknown;
     P.values = values;
     P.error = &found;
-    if (parse())
+    bool done = parse();
+    free(plain);
+    if (done)
         return WC_OK;
     if (found.status == WC_OK)
         wc_error_set(&found, WC_ERR_MEMORY, "no memory for the settings in %s", path);
