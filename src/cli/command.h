@@ -17,6 +17,7 @@ enum {
     CLI_NOT_FOUND = 3,
     CLI_IO = 4,
     CLI_DEADLOCK = 5,
+    CLI_TAKEN = 6,
     CLI_DIFFER = 7,
     CLI_WONT_START = 8
 };

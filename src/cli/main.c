@@ -72,7 +72,8 @@ static const struct argp argp = {
            "\v"
            "A DIR stands for its newest snapshot where a FILE can be given. Without one, it is "
            "WAVECUT_DIR, else " CLI_DEFAULT_DIR ". All commands take --json and --help.\n"
-           "\n" CLI_EXIT_CODES " waits: 5 a deadlock.",
+           "\n" CLI_EXIT_CODES " waits: 5 a deadlock; diff: 7 the snapshots differ; "
+           "restart-plan: 8 a job would not start.",
     .help_filter = help};
 
 int main(int argc, char **argv) {

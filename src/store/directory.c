@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "directory.h"
 
+#include "trailer.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -151,6 +153,20 @@ bool wc_store_is_trusted(const char *dir, uint64_t id) {
         (file.st_uid == geteuid() || file.st_uid == directory.st_uid || file.st_uid == 0);
     close(fd);
     return trusted;
+}
+
+bool wc_store_is_snapshot(const char *dir, uint64_t id) {
+    char name[WC_FILE_NAME_BYTES];
+    int at;
+    if (wc_directory_open(dir, &at, NULL) != WC_OK)
+        return false;
+    wc_file_name(id, false, name);
+    int fd = TEMP_FAILURE_RETRY(openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    bool is_one = fd >= 0 && wc_trailer_is_there(fd);
+    if (fd >= 0)
+        close(fd);
+    close(at);
+    return is_one;
 }
 
 static wc_status collect(DIR *stream, const char *dir, uint64_t **ids, size_t *count,

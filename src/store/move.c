@@ -23,8 +23,8 @@ wc_status wc_reader_check_move(wc_reader *r, uint32_t rank, uint32_t ranks, wc_e
     uint64_t messages = r->tables[WC_TABLE_MESSAGES].count;
     wc_status status = WC_OK;
     if (messages)
-        return wc_error_set(error, WC_ERR_MISMATCH, "%llu messages are in flight in it",
-                            (unsigned long long)messages);
+        return wc_error_set(error, WC_ERR_MISMATCH, "%llu message%s in flight in it",
+                            (unsigned long long)messages, messages == 1 ? " is" : "s are");
     for (size_t i = 0; i < r->count && status == WC_OK; i++)
         if (!r->arrays[i].ndims)
             status = check_alike(r, i, rank, ranks, error);

@@ -196,6 +196,16 @@ const char *wc_store_path(const wc_store_file *file);
  * recognises. */
 wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error);
 
+/*
+ * The unfinished files of this user in DIR. *writing: number of one that somebody is writing, as far as locks tell; 0: nobody is.
+ * *stale: those that are not, and not newer than snapshot `newest`; malloc'd, the caller's. Errors: NOT_FOUND, IO, MEMORY.
+ */
+wc_status wc_store_partials(const char *dir, uint64_t newest, uint64_t *writing, uint64_t **stale,
+                            size_t *count, wc_error *error);
+
+/* Removes one snapshot, or unfinished file. Errors: NOT_FOUND (the directory), IO (also: it is another user's, or being written). */
+wc_status wc_store_remove(const char *dir, uint64_t id, bool partial, wc_error *error);
+
 /* ---- directory ---- */
 
 /* Makes DIR (and parents) if missing and checks that it can be read. */
@@ -211,6 +221,9 @@ wc_status wc_store_list(const char *dir, uint64_t **ids, size_t *count, wc_error
 /* Does it belong to this user, to the directory's owner, or to root? Others may have a right to write to the directory, but don't
  * decide what a job restores unasked. */
 bool wc_store_is_trusted(const char *dir, uint64_t id);
+
+/* Has it what the end of a snapshot looks like? Whole or damaged, it was committed as one: its name alone doesn't say that. */
+bool wc_store_is_snapshot(const char *dir, uint64_t id);
 
 /* DIR/wavecut-<id>.h5 into `path`. */
 void wc_store_snapshot_path(const char *dir, uint64_t id, char *path, size_t size);

@@ -210,26 +210,37 @@ static wc_status check_signature(int fd, const char *path, uint64_t size, wc_err
     return status;
 }
 
-/* Reads the trailer's bytes. What it says of its own size is believed only when the magic stands
- * where it must. */
-static wc_status load(int fd, const char *path, uint64_t size, char **trailer, size_t *bytes,
-                      wc_error *error) {
+/* Its place: what it says of its own size is believed only when the magic stands where it must. */
+static wc_status locate(int fd, const char *path, uint64_t size, wc_trailer_tail *tail,
+                        wc_error *error) {
     static const char without[] = "it has no trailer of a committed snapshot (it is unfinished, "
                                   "truncated, or was changed since)";
-    wc_trailer_tail tail;
     char magic[sizeof MAGIC];
     if (size < LEAST_BYTES)
         return damaged(path, without, error);
-    wc_status status = wc_read_all(fd, path, &tail, sizeof tail, size - sizeof tail, error);
+    wc_status status = wc_read_all(fd, path, tail, sizeof *tail, size - sizeof *tail, error);
     if (status != WC_OK)
         return status;
-    if (tail.bytes < LEAST_BYTES || tail.bytes > size || tail.bytes % sizeof(uint64_t))
+    if (tail->bytes < LEAST_BYTES || tail->bytes > size || tail->bytes % sizeof(uint64_t))
         return damaged(path, without, error);
-    status = wc_read_all(fd, path, magic, sizeof magic, size - tail.bytes, error);
+    status = wc_read_all(fd, path, magic, sizeof magic, size - tail->bytes, error);
+    if (status == WC_OK && memcmp(magic, MAGIC, sizeof magic) != 0)
+        return damaged(path, without, error);
+    return status;
+}
+
+bool wc_trailer_is_there(int fd) {
+    struct stat s;
+    wc_trailer_tail tail;
+    return fstat(fd, &s) == 0 && locate(fd, "", (uint64_t)s.st_size, &tail, NULL) == WC_OK;
+}
+
+static wc_status load(int fd, const char *path, uint64_t size, char **trailer, size_t *bytes,
+                      wc_error *error) {
+    wc_trailer_tail tail;
+    wc_status status = locate(fd, path, size, &tail, error);
     if (status != WC_OK)
         return status;
-    if (memcmp(magic, MAGIC, sizeof magic) != 0)
-        return damaged(path, without, error);
     char *all = malloc(tail.bytes);
     if (!all)
         return wc_error_set(error, WC_ERR_MEMORY, "no memory for the trailer of %.300s", path);

@@ -50,6 +50,9 @@ typedef struct wc_trailer {
 /* Hashes the closed HDF5 file `fd` and appends its trailer. Sorts `extents`. Errors: IO, MEMORY. */
 wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_error *error);
 
+/* Do a trailer's beginning and end stand where they should? Of a damaged snapshot, too. */
+bool wc_trailer_is_there(int fd);
+
 /* Reads the trailer of `fd` and checks it and the metadata. Errors: DAMAGED, UNSUPPORTED (another
  * version), IO, MEMORY. */
 wc_status wc_trailer_read(int fd, const char *path, wc_trailer *trailer, wc_error *error);
