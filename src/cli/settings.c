@@ -96,4 +96,4 @@ static int run(int argc, char **argv) {
 }
 
 const cli_command cli_settings = {
-    "settings", "print the settings that are in force, and where they come from", &argp, run};
+    "settings", "print the settings in force, and where from", &argp, run};
