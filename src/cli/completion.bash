@@ -16,7 +16,7 @@ _wavecut() {
     help=$("$program" $command --help 2>/dev/null) || return 0
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(grep -oE '^ .{0,5}--[a-z][a-z-]*=?' <<<"$help" | grep -oE -- '--.*')" -- "$word")
-        [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
+        [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null || true
         return
     fi
     usage=$(sed -n 's/^Usage: wavecut [a-z-]* \[OPTION\.\.\.\]//p' <<<"$help")
@@ -26,6 +26,6 @@ _wavecut() {
     *DIR*) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
     esac
-    compopt -o filenames 2>/dev/null
+    compopt -o filenames 2>/dev/null || true # outside of a completion it fails
 }
 complete -F _wavecut wavecut
