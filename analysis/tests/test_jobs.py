@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Snapshots of the example programs: the package reads what h5py alone reads, and the report says it. TESTS_BUILD is a build directory."""
+import glob
+import os
+import re
+import subprocess
+
+import h5py
+import numpy as np
+import pytest
+
+import wavecut
+from test_page import ROOT, Page, keeps_to_itself
+
+BUILD = os.environ.get("TESTS_BUILD")
+JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=150", "--size=64", "--slow=0.01"]),
+        "phold16": (16, ["phold", "--steps=12", "--size=192", "--slow=0.01"]), "tokens": (3, ["tokens", "--steps=4000", "--slow=0.05"])}
+
+
+@pytest.fixture(scope="module", params=JOBS)
+def job(request, tmp_path_factory):
+    """The directory of snapshots of a job that has run to its end, its name and the number of its ranks."""
+    if not BUILD:
+        pytest.skip("TESTS_BUILD names no build directory")
+    ranks, (program, *options) = JOBS[request.param]
+    directory = str(tmp_path_factory.mktemp(request.param) / "ckpt")
+    with open(f"{ROOT}/../jobs/mpirun.env") as file:
+        settings = dict(re.findall(r"^(\w+)=(\S*)$", file.read(), re.MULTILINE))
+    environment = {**os.environ, **settings, "WAVECUT_DIR": directory, "WAVECUT_INTERVAL": "0.05", "WAVECUT_KEEP": "0"}
+    result = subprocess.run(["mpirun.openmpi", "-n", str(ranks), f"{BUILD}/jobs/{program}", *options], env=environment, text=True,
+                            capture_output=True, timeout=120, cwd=os.path.dirname(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return directory, request.param, ranks
+
+
+def test_as_h5py_reads_it(job):
+    directory, name, ranks = job
+    for path in sorted(glob.glob(f"{directory}/wavecut-*.h5"))[-3:]:
+        with h5py.File(path, "r", locking=False) as file:
+            names = []
+            file["state"].visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+            arrays = {name: (file[f"state/{name}"][...], file[f"index/{name}"][...]) for name in names}
+            messages, payload, counters = (file[f"channels/{name}"][...] for name in ("messages", "payload", "counters"))
+        with wavecut.open(path) as snapshot:
+            assert snapshot.size == ranks and sorted(snapshot) == sorted(arrays)
+            for array, (values, index) in arrays.items():
+                assert np.array_equal(snapshot[array][...], values) and np.array_equal(snapshot[array].parts, index)
+                for rank, row in enumerate(index):
+                    box = tuple(slice(o, o + n) for o, n in zip(row["offset"], row["shape"])) if "offset" in index.dtype.names else \
+                        slice(row["first"], row["first"] + row["count"])
+                    assert np.array_equal(snapshot[array].of(rank), values[box])
+            assert np.array_equal(snapshot.messages, messages) and np.array_equal(snapshot.channels, counters)
+            for row in messages[:50]:
+                assert snapshot.payload(row) == payload[row["offset"]:row["offset"] + row["bytes"]].tobytes()
+    if name == "phold16":
+        most = max(len(wavecut.open(directory)[number].messages) for number in wavecut.open(directory))
+        assert most > 1000
+
+
+def test_report(job, tmp_path):
+    directory, name, ranks = job
+    result = subprocess.run([f"{BUILD}/bin/wavecut-report", directory, "-o", tmp_path / "page.html"], text=True, capture_output=True, timeout=120)
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    page = Page((tmp_path / "page.html").read_text())
+    keeps_to_itself(page)
+    newest = sorted(glob.glob(f"{directory}/wavecut-*.h5"))[-1]
+    with h5py.File(newest, "r", locking=False) as file:
+        flying, states = len(file["channels/messages"]), len(file["state"])
+    for words in (f"{ranks} ranks", f"{flying} message" if flying else "No message was in flight", f"{states} protected array", "Consistent"):
+        assert words in page.words, words
+    assert "can't be shown" not in page.words and f"/jobs/{JOBS[name][1][0]} " in page.words
+    assert any(key == "image" and a.get("class") == "field" for key, a in page.elements) == (name != "tokens")
