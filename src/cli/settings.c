@@ -22,7 +22,9 @@ static const struct argp argp = {
            "DIR/wavecut.conf. Its lines are like \"interval = 600\": the names are those of the "
            "environment without WAVECUT_, in small letters. What is wrong is told as the job would "
            "tell it.\n\n"
-           "Default for DIR: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
+           "Default for DIR: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n"
+           "Exit status: 0 all is well; 2 a setting is wrong, or wrong usage; 3 there is no such "
+           "settings file; 4 reading or writing failed."};
 
 static const char *const sources[] = {[WC_FROM_DEFAULT] = "default",
                                       [WC_FROM_FILE] = "file",
@@ -95,5 +97,5 @@ static int run(int argc, char **argv) {
     return CLI_OK;
 }
 
-const cli_command cli_settings = {
-    "settings", "print the settings in force, and where from", &argp, run};
+const cli_command cli_settings = {"settings", "print the settings in force, and where from", &argp,
+                                  run};

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """pages.py WAVECUT DIRECTORY: writes the manual pages wavecut.1 and wavecut-COMMAND.1 there, made of what --help says and, where
 there is one, of COMMAND.man beside this file: further sections, such as EXAMPLES, in the language of man."""
+import json
 import os
 import re
 import subprocess
@@ -76,7 +77,20 @@ def synopsis(usages):
     return ".SH SYNOPSIS\n" + "\n.br\n".join(lines) + "\n"
 
 
-def page(name, version, summary, text, see):
+def settings(wavecut):
+    """The table of them, with the names that they have in the file."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("WAVECUT_")}
+    told = subprocess.run([wavecut, "settings", "--json"], env=clean, check=True, capture_output=True, text=True).stdout
+    rows = []
+    for s in json.loads(told)["settings"]:
+        where = "" if s["only_environment"] else f", in the file \\fB{escape(s['name'])}\\fR"
+        default = f"; {s['default']} by default" if s["default"] else ""
+        meaning = f"{s['meaning']} ({s['takes']}{default})"
+        rows.append(f".TP\n\\fB{escape(s['variable'])}\\fR{where}\n{escape(meaning)}\n")
+    return ".SH SETTINGS\n" + "".join(rows)
+
+
+def page(name, version, summary, text, see, settings=""):
     usages, description, options, paragraphs = parse(text)
     out = [f'.TH {escape(name).upper()} 1 "" "{version}" "User Commands"\n.nh\n.ad l\n',
            f".SH NAME\n{escape(name)} \\- {escape(summary)}\n", synopsis(usages), f".SH DESCRIPTION\n{escape(description)}\n"]
@@ -87,6 +101,7 @@ def page(name, version, summary, text, see):
             for called, what in commands(paragraphs)))
     out.append(".SH OPTIONS\n" + "".join(option(*o) for o in options))
     out += [exit_status(p) for p in paragraphs if p.startswith("Exit status:")]
+    out.append(settings)
     more = os.path.join(HERE, f"{name.removeprefix('wavecut-')}.man")
     if os.path.exists(more):
         with open(more) as f:
@@ -104,7 +119,8 @@ def main():
     names = ["wavecut"] + [f"wavecut-{name}" for name, _ in all_commands]
     pages = {"wavecut": page("wavecut", version, "look at the snapshots of running MPI programs", text, names[1:])}
     for name, what in all_commands:
-        pages[f"wavecut-{name}"] = page(f"wavecut-{name}", version, what, help_of(wavecut, name), names[:1])
+        table = settings(wavecut) if name == "settings" else ""
+        pages[f"wavecut-{name}"] = page(f"wavecut-{name}", version, what, help_of(wavecut, name), names[:1], table)
     for name, source in pages.items():
         with open(os.path.join(directory, f"{name}.1"), "w") as f:
             f.write(source)
