@@ -15,6 +15,16 @@ void *wait_room(size_t count, size_t bytes) {
     return p;
 }
 
+void *wait_one_more(void *list, size_t count, size_t bytes) {
+    if (count & (count - 1)) /* it is as long as the next power of two */
+        return list;
+    void *more = wait_room(count ? 2 * count : 1, bytes);
+    if (count)
+        memcpy(more, list, count * bytes);
+    free(list);
+    return more;
+}
+
 /* ---- what can a rank do for others? ---- */
 
 static bool finalizes(const wait_rank *r) {
@@ -41,8 +51,17 @@ static bool is_on_its_way(const wait_job *job, int rank, const wait_item *item) 
     return false;
 }
 
+static int by_rank(const void *a, const void *b) {
+    int x = ((const wait_entered *)a)->rank, y = ((const wait_entered *)b)->rank;
+    return (x > y) - (x < y);
+}
+
 bool wait_has_entered(const wait_job *job, int rank, const wait_item *item) {
-    return job->comms[item->comm].collectives[rank] >= item->number;
+    const wait_comm *c = &job->comms[item->comm];
+    wait_entered key = {.rank = rank};
+    const wait_entered *its =
+        c->entered ? bsearch(&key, c->entered, c->entered_count, sizeof key, by_rank) : NULL;
+    return (its ? its->collectives : 0) >= item->number;
 }
 
 /* Does `rank` wait with a receive that takes what `item` sends? */
@@ -119,13 +138,13 @@ static bool visit_item(const wait_job *job, int rank, const wait_item *item, vis
     bool all = item->kind == WAIT_FINALIZE;
     if (!all && item->comm < 0)
         return false;
-    const wait_comm *c = all ? NULL : &job->comms[item->comm];
-    int n = all ? job->ranks : c->size;
-    for (int i = 0; i < n; i++) {
-        int other = all ? i : c->members[i];
-        if (waits_for(job, rank, item, other) && visit(job, rank, other, context))
-            return true;
-    }
+    const wait_range world = {0, job->ranks - 1};
+    const wait_range *range = all ? &world : job->comms[item->comm].members;
+    const wait_range *end = range + (all ? 1 : job->comms[item->comm].range_count);
+    for (; range < end; range++)
+        for (int other = range->first; other <= range->last; other++)
+            if (waits_for(job, rank, item, other) && visit(job, rank, other, context))
+                return true;
     return false;
 }
 

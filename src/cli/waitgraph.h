@@ -39,13 +39,28 @@ typedef struct wait_item {
     uint64_t number;
 } wait_item;
 
+/* Members first..last. */
+typedef struct wait_range {
+    int first, last;
+} wait_range;
+
+/* How many collectives a rank has entered. */
+typedef struct wait_entered {
+    int rank;
+    uint64_t collectives;
+} wait_entered;
+
+/* It takes no more memory than the answers that tell of it, whatever they say. */
 typedef struct wait_comm {
     uint64_t uid, parent, ordinal;
     int64_t colour;
     char made[16];
     char name[256];
-    int size, *members;
-    uint64_t *collectives; /* [ranks of the job] entered */
+    int size; /* members in all */
+    wait_range *members;
+    size_t range_count;
+    wait_entered *entered; /* by rank, of those that have told */
+    size_t entered_count;
 } wait_comm;
 
 typedef struct wait_rank {
@@ -123,5 +138,8 @@ size_t wait_deciders(const wait_job *job, int **ranks);
 
 /* Zeroed memory, the caller's; without it the command ends. */
 void *wait_room(size_t count, size_t bytes);
+
+/* Room for one more behind `count` elements in `list`, NULL if there are none; moves them. */
+void *wait_one_more(void *list, size_t count, size_t bytes);
 
 #endif

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_RANKS = 1 << 24 };
+enum { MOST_RANKS = 1 << 20 }; /* half a gigabyte for what each of them does */
 
 /* Between the questions, and between looks for answers. A message that is on its way arrives meanwhile. */
 static const long BETWEEN_NS = 200000000, LOOK_NS = 20000000;
@@ -81,7 +81,6 @@ static int find_comm(const wait_job *job, uint64_t uid) {
 
 /* "0-3,8" */
 static void read_members(reading *r, const char *ranges, wait_comm *c) {
-    size_t most = 0;
     for (const char *at = ranges; *at && !r->bad;) {
         int first, last, length = 0;
         if (sscanf(at, "%d-%d%n", &first, &last, &length) != 2 || !length) {
@@ -91,18 +90,15 @@ static void read_members(reading *r, const char *ranges, wait_comm *c) {
             last = first;
         }
         r->bad = r->bad || first < 0 || last < first || last >= r->ranks;
-        for (int i = first; i <= last && !r->bad; i++) {
-            if ((size_t)c->size == most) {
-                most = most ? 2 * most : 16;
-                c->members = realloc(c->members, most * sizeof *c->members);
-                if (!c->members)
-                    exit(4);
-            }
-            c->members[c->size++] = i;
+        if (r->bad || last - first >= r->ranks - c->size) {
+            r->bad = true;
+            return;
         }
+        c->members = wait_one_more(c->members, c->range_count, sizeof *c->members);
+        c->members[c->range_count++] = (wait_range){first, last};
+        c->size += last - first + 1;
         at += length;
         at += *at == ',';
-        r->bad = r->bad || c->size > r->ranks;
     }
 }
 
@@ -111,15 +107,9 @@ static wait_comm *get_comm(reading *r, wait_job *job, const json_t *object) {
     int known = find_comm(job, uid);
     if (known >= 0)
         return &job->comms[known];
-    if ((job->comm_count & (job->comm_count + 1)) == 0) { /* room for 1, 3, 7, ... */
-        wait_comm *more = wait_room(2 * job->comm_count + 3, sizeof *more);
-        if (job->comm_count)
-            memcpy(more, job->comms, job->comm_count * sizeof *more);
-        free(job->comms);
-        job->comms = more;
-    }
+    job->comms = wait_one_more(job->comms, job->comm_count, sizeof *job->comms);
     wait_comm *c = &job->comms[job->comm_count++];
-    *c = (wait_comm){.uid = uid, .collectives = wait_room((size_t)job->ranks, sizeof(uint64_t))};
+    *c = (wait_comm){.uid = uid};
     c->parent = hex(r, object, "parent");
     c->ordinal = (uint64_t)number(r, object, "ordinal", 0, INT64_MAX);
     c->colour = number(r, object, "colour", INT64_MIN + 1, INT64_MAX);
@@ -153,18 +143,11 @@ static void name_comm(wait_job *job, wait_comm *c, int depth) {
 
 typedef struct counts {
     wait_flight *at;
-    size_t count, most;
+    size_t count;
 } counts;
 
 static void add_count(counts *all, wait_flight f) {
-    if (all->count == all->most) {
-        all->most = all->most ? 2 * all->most : 256;
-        wait_flight *more = wait_room(all->most, sizeof *more);
-        if (all->count)
-            memcpy(more, all->at, all->count * sizeof *more);
-        free(all->at);
-        all->at = more;
-    }
+    all->at = wait_one_more(all->at, all->count, sizeof *all->at);
     all->at[all->count++] = f;
 }
 
@@ -262,6 +245,15 @@ static wait_state state_of(reading *r, const json_t *first, const json_t *second
     return flag(r, first, "fresh") && flag(r, second, "fresh") ? state : WAIT_RUNS;
 }
 
+/* Ranks tell one after the other, each of them twice. */
+static void note_entered(wait_comm *c, int rank, uint64_t collectives) {
+    if (!c->entered_count || c->entered[c->entered_count - 1].rank != rank) {
+        c->entered = wait_one_more(c->entered, c->entered_count, sizeof *c->entered);
+        c->entered[c->entered_count++].rank = rank;
+    }
+    c->entered[c->entered_count - 1].collectives = collectives;
+}
+
 static void read_comms(reading *r, wait_job *job, const json_t *answer, const char *key,
                        counts *all) {
     const json_t *list = json_object_get(answer, "communicators"), *entry;
@@ -269,7 +261,7 @@ static void read_comms(reading *r, wait_job *job, const json_t *answer, const ch
     r->bad = r->bad || !json_is_array(list);
     json_array_foreach(list, i, entry) {
         wait_comm *c = get_comm(r, job, entry);
-        c->collectives[r->rank] = (uint64_t)number(r, entry, "collectives", 0, INT64_MAX);
+        note_entered(c, r->rank, (uint64_t)number(r, entry, "collectives", 0, INT64_MAX));
         read_streams(r, entry, key, (int)(c - job->comms), all);
     }
 }
@@ -295,7 +287,7 @@ static void read_rank(reading *r, wait_job *job, const json_t *first, const json
 
 wc_status wait_understand(int ranks, json_t *const *first, json_t *const *second, wait_job *job,
                           wc_error *error) {
-    counts all = {NULL, 0, 0};
+    counts all = {NULL, 0};
     *job = (wait_job){.ranks = ranks, .rank = wait_room((size_t)ranks, sizeof *job->rank)};
     for (int i = 0; i < ranks; i++) {
         reading r = {.rank = i, .ranks = ranks};
@@ -319,7 +311,7 @@ void wait_job_free(wait_job *job) {
         free(job->rank[i].items);
     for (size_t i = 0; i < job->comm_count; i++) {
         free(job->comms[i].members);
-        free(job->comms[i].collectives);
+        free(job->comms[i].entered);
     }
     free(job->rank);
     free(job->comms);

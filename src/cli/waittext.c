@@ -154,11 +154,12 @@ static void split_members(const wait_job *job, const wait_item *item, int **in, 
     *in = wait_room((size_t)c->size, sizeof **in);
     *out = wait_room((size_t)c->size, sizeof **out);
     *in_count = *out_count = 0;
-    for (int i = 0; i < c->size; i++)
-        if (wait_has_entered(job, c->members[i], item))
-            (*in)[(*in_count)++] = c->members[i];
-        else
-            (*out)[(*out_count)++] = c->members[i];
+    for (const wait_range *range = c->members; range < c->members + c->range_count; range++)
+        for (int member = range->first; member <= range->last; member++)
+            if (wait_has_entered(job, member, item))
+                (*in)[(*in_count)++] = member;
+            else
+                (*out)[(*out_count)++] = member;
 }
 
 /* The collective that rank waits in, if no lower rank waits in the same. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -384,13 +385,44 @@ static void nonsense(void **state) {
     refuses(a);
 }
 
+static size_t allocated(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* What a communicator takes is not what its members, or the job's ranks, would take. */
+static void many_members(void **state) {
+    (void)state;
+    enum { RANKS = 1 << 18, COMMS = 200 };
+    json_t **once = calloc(RANKS, sizeof(json_t *)), *list;
+    answers a = new_answers(1);
+    wait_job job;
+    wc_error error;
+    list = json_object_get(a.second[0], "communicators");
+    for (int i = 0; i < COMMS; i++)
+        json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:i, s:i, s:o, s:i, s:[], s:[]}",
+                                              "uid", json_sprintf("%x", i + 2), "made", "dup",
+                                              "parent", "1", "ordinal", i + 1, "colour", 0,
+                                              "members", json_sprintf("0-%d", RANKS - 1),
+                                              "collectives", 1, "sent", "received"));
+    once[0] = a.second[0];
+    size_t before = allocated();
+    assert_int_equal(wait_understand(RANKS, once, once, &job, &error), WC_OK);
+    assert_true(allocated() - before < RANKS * (sizeof(wait_rank) + COMMS));
+    assert_int_equal(job.comm_count, 1 + COMMS);
+    assert_int_equal(job.comms[COMMS].size, RANKS);
+    wait_job_free(&job);
+    json_decref(a.second[0]);
+    free(once);
+}
+
 /* ---- many ranks ---- */
 
 static void a_long_ring(void **state) {
     (void)state;
     enum { RANKS = 100000 };
-    int member = 0;
-    wait_comm world = {.size = 1, .members = &member};
+    wait_range member = {0, 0};
+    wait_comm world = {.size = 1, .members = &member, .range_count = 1};
     wait_item *items = calloc(RANKS, sizeof *items);
     wait_job job = {
         .ranks = RANKS, .rank = calloc(RANKS, sizeof *job.rank), .comms = &world, .comm_count = 1};
@@ -506,6 +538,7 @@ int main(void) {
                                        cmocka_unit_test(large_counts_are_no_difference),
                                        cmocka_unit_test(one_in_finalize),
                                        cmocka_unit_test(nonsense),
+                                       cmocka_unit_test(many_members),
                                        cmocka_unit_test(a_long_ring),
                                        cmocka_unit_test(random_graphs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
