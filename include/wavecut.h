@@ -76,7 +76,8 @@ const char *wavecut_error_text(void);
  * Starts checkpointing for the ranks of `comm`. Collective over `comm`, after MPI_Init and once per process (a
  * second call on a congruent communicator is counted, and so is its wavecut_finalize).
  *   comm  in   intracommunicator; duplicated, the caller keeps his
- * Reads the settings on the first rank (environment WAVECUT_*, see the README) and gives them to all.
+ * Reads the settings on the first rank (environment WAVECUT_*, see the README) and gives them to all, chooses the snapshot that the
+ * run begins from, and reads and verifies what this rank had, into the memory for the next snapshot.
  * On failure the program runs on without checkpoints, and every other call returns WAVECUT_ERR_ORDER.
  * Errors: SETTING, IO (directory), FINISHED, MPI, UNSUPPORTED, ORDER.
  */
@@ -129,7 +130,8 @@ typedef int wavecut_save_function(void *user, wavecut_sink *sink);
 
 /*
  * Called by the library inside wavecut_restore after a restart, with the `count` bytes that the save callback of this
- * rank wrote, checked against their length and checksum. `bytes` is the library's, aligned as by malloc, valid until
+ * rank wrote, checked against their length and checksum. It is called once, or, if the snapshot could not be read to its end, again
+ * with the bytes of an older one. `bytes` is the library's, aligned as by malloc, valid until
  * the callback returns. Returns 0; anything else fails wavecut_restore on all ranks.
  */
 typedef int wavecut_load_function(void *user, const void *bytes, size_t count);
@@ -272,7 +274,10 @@ wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Datatype *typ
  *   - local (arrays and callbacks), with the same bytes on every rank of then, such as a step: every rank of now gets them.
  *     Requests can't be outstanding.
  * Otherwise it is refused: MISMATCH, and the text says which name or how many messages.
- * All ranks return the same status. On failure no protected array has been changed; load callbacks may have run.
+ * Nothing of the program changes before all ranks have read and verified what is theirs. Where a rank can't, all go on from the
+ * newest snapshot before that they can read. All ranks return the same status. On failure no protected array has been changed, but
+ * where WAVECUT_STAGING_MB is less than the state and a snapshot that was whole in wavecut_init is not any more; load callbacks may
+ * have run.
  * Errors: MISMATCH (the text lists what differs), DAMAGED, IO, MEMORY, CALLBACK, ORDER, PEER.
  */
 wavecut_status wavecut_restore(int *restarted);

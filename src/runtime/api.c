@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls of wavecut.h. */
 #include "api.h"
+#include "choose.h"
 #include "cores.h"
 #include "log.h"
 #include "pace.h"
@@ -124,9 +125,7 @@ static void stop(bool mark, wc_error *error) {
     wc_snapshot_free();
     wc_staging_free(&R.staging);
     wc_regions_free(&R.regions);
-    if (R.chosen)
-        R.store->reader_close(R.chosen);
-    R.chosen = NULL;
+    wc_choose_end();
     wc_signal_install(0);
 }
 
@@ -226,8 +225,8 @@ static void undo_init(void) {
     if (R.writer)
         wc_writer_stop(R.writer);
     wc_lent_stop_copier();
-    if (R.chosen)
-        R.store->reader_close(R.chosen);
+    wc_choose_end();
+    wc_staging_free(&R.staging);
     R = (wc_runtime){.phase = WC_RUN_NONE};
 }
 
@@ -262,8 +261,7 @@ WC_EXPORT wavecut_status wavecut_init(MPI_Comm comm) {
     PMPI_Comm_size(comm, &R.ranks);
     wc_log_setup(WC_LOG_ERROR, R.rank);
     if (read_settings(&error) != WC_OK || open_directory(&error) != WC_OK ||
-        start_parts(&error) != WC_OK || wc_restore_choose(&error) != WC_OK ||
-        attach(&error) != WC_OK) {
+        start_parts(&error) != WC_OK || wc_choose(&error) != WC_OK || attach(&error) != WC_OK) {
         undo_init();
         return fail_together(error);
     }

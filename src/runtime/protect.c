@@ -3,7 +3,6 @@
 #include "api.h"
 #include "datatype.h"
 #include "requests.h"
-#include "restore.h"
 #include "runtime.h"
 #include "snapshot.h"
 
@@ -210,7 +209,7 @@ WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Dat
         i++;
     wc_index_row row = {0};
     /* On another number of ranks: what all had, but a part of a global array is for the program to choose. */
-    bool moves = i < n && wc_restore_moves();
+    bool moves = i < n && wc_saved_moves();
     if (i < n && !(moves && arrays[i].ndims) &&
         R.store->reader_index(R.chosen, i, moves ? 0 : (uint32_t)R.rank, &row, &error) != WC_OK)
         return wc_fail(error);

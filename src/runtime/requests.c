@@ -2,7 +2,6 @@
 #include "requests.h"
 
 #include "datatype.h"
-#include "restore.h"
 #include "runtime.h"
 #include "snapshot.h"
 
@@ -208,7 +207,7 @@ wc_status wc_requests_check(const wc_region *copy, wc_error *error) {
             status = wc_error_set(&why, WC_ERR_ORDER,
                                   "it is not MPI_REQUEST_NULL: begin receives after "
                                   "wavecut_restore, and only if it was no restart");
-        else if ((is_receive(&rows[k]) || is_started(&rows[k])) && wc_restore_moves())
+        else if ((is_receive(&rows[k]) || is_started(&rows[k])) && wc_saved_moves())
             status = wc_error_set(&why, WC_ERR_MISMATCH,
                                   "it is outstanding in the snapshot, which was taken with another "
                                   "number of ranks");

@@ -9,6 +9,7 @@
 #include "../store/load.h"
 #include "../store/store.h"
 #include "../store/writer.h"
+#include "saved.h"
 
 #include "wavecut.h"
 
@@ -31,6 +32,7 @@ typedef struct wc_runtime {
     wc_regions regions;
     wc_staging staging;
     wc_reader *chosen; /* the snapshot to restore; NULL: a fresh start */
+    wc_saved saved;    /* what it has for this rank */
     wc_error choice;   /* why none could be chosen, for wavecut_restore */
     char chosen_path[PATH_MAX];
     uint64_t run_id, parent_id; /* parent: the snapshot that the run was restored from */

@@ -2,13 +2,13 @@
 #include "waits.h"
 
 #include "../mpi/layer.h"
+#include "../store/worker.h"
 #include "../store/waits.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,19 +169,14 @@ static void *look_and_answer(void *unused) {
     return NULL;
 }
 
-/* No signal of the application's is handled on it. */
 static bool start_thread(void) {
-    sigset_t all, before;
     pthread_condattr_t monotonic;
     pthread_mutex_init(&W.mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&W.stopped, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int cause = pthread_create(&W.thread, NULL, look_and_answer, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int cause = wc_worker_start(&W.thread, look_and_answer, NULL);
     if (cause)
         fprintf(stderr, "wavecut: rank %d: `wavecut waits` gets no answer: no thread (%s)\n",
                 W.rank, strerror(cause));

@@ -149,7 +149,8 @@ static const wc_setting table[] = {
     {"staging_mb", "0", &COUNT, FIELD(staging_mb),
      "limit for the copy of the state on each rank, in MiB; 0: none. Arrays that don't fit are "
      "written to a file without a name in `WAVECUT_DIR` during the record, for which the program "
-     "waits. What callbacks save must fit; a restart takes what it needs"},
+     "waits. What callbacks save must fit. A restart of state that doesn't fit reads it twice: "
+     "once to check it, and then straight into the arrays"},
     {"timeout", "30", &SECONDS, FIELD(timeout_s),
      "time after which a snapshot that can't be completed is given up"},
     {"voids", "3", &COUNT_FROM_1, FIELD(voids), "attempts before a request is given up"},

@@ -49,7 +49,6 @@ static wc_status map(wc_staging *staging, uint64_t bytes, wc_error *error) {
                             "no memory for a copy of the protected state (%llu MiB)",
                             (unsigned long long)(bytes >> 20));
     madvise(memory, bytes, MADV_HUGEPAGE);
-    memset(memory, 0, bytes);
     staging->memory = memory;
     staging->bytes = bytes;
     return WC_OK;
@@ -62,28 +61,39 @@ static wc_status too_much(uint64_t bytes, uint64_t limit, wc_error *error) {
         (unsigned long long)((bytes + (1 << 20) - 1) >> 20), (unsigned long long)(limit >> 20));
 }
 
-wc_status wc_staging_reserve(wc_staging *staging, wc_regions *regions, uint64_t limit,
-                             wc_error *error) {
+/* Drops what was staged, and has a list of `count`. */
+static wc_status begin_anew(wc_staging *staging, size_t count, wc_error *error) {
     wc_staging_drop(staging);
-    if (staging->room < regions->count) {
-        wc_region *copies = realloc(staging->copies, regions->count * sizeof *copies);
-        if (!copies)
-            return wc_error_set(error, WC_ERR_MEMORY, "no memory to list the protected arrays");
-        staging->copies = copies;
-        wc_lent *lents = realloc(staging->lents, regions->count * sizeof *lents);
-        if (!lents)
-            return wc_error_set(error, WC_ERR_MEMORY, "no memory to list the protected arrays");
-        staging->lents = lents;
-        staging->room = regions->count;
-    }
-    uint64_t bytes = bytes_needed(regions, limit);
-    if (limit && bytes > limit)
-        return too_much(bytes, limit, error);
-    if (bytes <= staging->bytes)
+    if (staging->room >= count)
         return WC_OK;
-    /* The old copy is of no use, and both at once may be too much. */
+    wc_region *copies = realloc(staging->copies, count * sizeof *copies);
+    staging->copies = copies ? copies : staging->copies;
+    wc_lent *lents = copies ? realloc(staging->lents, count * sizeof *lents) : NULL;
+    staging->lents = lents ? lents : staging->lents;
+    if (!lents)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory to list the protected arrays");
+    staging->room = count;
+    return WC_OK;
+}
+
+/* The old copy is of no use, and both at once may be too much. */
+static wc_status map_anew(wc_staging *staging, uint64_t bytes, wc_error *error) {
     unmap(staging);
     return map(staging, round_up(bytes, HUGE_PAGE), error);
+}
+
+wc_status wc_staging_reserve(wc_staging *staging, wc_regions *regions, uint64_t limit,
+                             wc_error *error) {
+    wc_status status = begin_anew(staging, regions->count, error);
+    uint64_t bytes = bytes_needed(regions, limit);
+    if (status == WC_OK && limit && bytes > limit)
+        status = too_much(bytes, limit, error);
+    if (status != WC_OK || bytes <= staging->bytes)
+        return status;
+    status = map_anew(staging, bytes, error);
+    if (status == WC_OK)
+        memset(staging->memory, 0, staging->bytes);
+    return status;
 }
 
 /* ---- places ---- */
@@ -105,13 +115,22 @@ static void begin(wc_staging *staging, const wc_regions *regions) {
         staging->lents[i] = (wc_lent){NULL};
 }
 
-void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions) {
+wc_status wc_staging_lay_out(wc_staging *staging, wc_regions *regions, uint64_t limit,
+                             wc_error *error) {
+    wc_status status = begin_anew(staging, regions->count, error);
+    uint64_t bytes = bytes_needed(regions, limit);
+    if (status == WC_OK && bytes > staging->bytes)
+        status = map_anew(staging, bytes, error);
+    if (status != WC_OK)
+        return status;
     begin(staging, regions);
     for (size_t i = 0; i < staging->count; i++) {
         wc_region *copy = &staging->copies[i];
-        copy->address = next_place(staging, copy);
-        take_place(staging, copy);
+        copy->address = copy->spilled ? NULL : next_place(staging, copy);
+        if (!copy->spilled)
+            take_place(staging, copy);
     }
+    return WC_OK;
 }
 
 /* ---- flat memory ---- */

@@ -41,11 +41,14 @@ typedef struct wavecut_sink {
 wc_status wc_staging_reserve(wc_staging *staging, wc_regions *regions, uint64_t limit,
                              wc_error *error);
 
-/* Gives each region its place; nothing is copied. There must be room (wc_staging_reserve). */
-void wc_staging_lay_out(wc_staging *staging, const wc_regions *regions);
+/* For a restart, which reads into it: gives each region its place, those with a callback whatever the limit; the arrays beyond it
+ * have none (address NULL). Nothing is copied, and nothing touched: reading does that. What was staged before is lost. Errors:
+ * MEMORY. */
+wc_status wc_staging_lay_out(wc_staging *staging, wc_regions *regions, uint64_t limit,
+                             wc_error *error);
 
-/* Copies or lends all regions, those beyond the limit into a file in `directory`, and notes in `regions` how many elements the callbacks have saved. Errors: MEMORY,
- * when callbacks have written more than the limit; IO; CALLBACK. */
+/* Copies or lends all regions, those beyond the limit into a file in `directory`, and notes in `regions` how many elements the
+ * callbacks have saved. Errors: MEMORY, when callbacks have written more than the limit; IO; CALLBACK. */
 wc_status wc_staging_copy(wc_staging *staging, wc_regions *regions, uint64_t limit,
                           const char *directory, wc_error *error);
 

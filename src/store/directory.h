@@ -7,6 +7,9 @@
 
 enum { WC_FILE_NAME_BYTES = 64 };
 
+/* The mark of a finished run while it is being made. */
+#define WC_FINISHED_PARTIAL "finished.partial"
+
 /* wavecut-<id>.h5, or wavecut-<id>.h5.partial. */
 void wc_file_name(uint64_t id, bool partial, char name[WC_FILE_NAME_BYTES]);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The small files beside the snapshots: the mark of a finished run, and the request for a snapshot.
  */
+#include "bytes.h"
 #include "directory.h"
 #include "fault.h"
 
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char FINISHED[] = "finished", FINISHED_PARTIAL[] = "finished.partial",
+static const char FINISHED[] = "finished", FINISHED_PARTIAL[] = WC_FINISHED_PARTIAL,
                   REQUEST[] = "request";
 
 /* ---- finished ---- */
@@ -21,17 +22,6 @@ static const char FINISHED[] = "finished", FINISHED_PARTIAL[] = "finished.partia
 static int open_new(int dir, const char *name) {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     return TEMP_FAILURE_RETRY(openat(dir, name, flags, 0666));
-}
-
-static bool write_all(int fd, const char *text, size_t length) {
-    while (length) {
-        ssize_t n = TEMP_FAILURE_RETRY(write(fd, text, length));
-        if (n <= 0)
-            return false;
-        text += n;
-        length -= (size_t)n;
-    }
-    return true;
 }
 
 static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_error *error) {
@@ -48,7 +38,8 @@ static wc_status write_mark(int dir, const char *where, uint64_t run_id, wc_erro
         return wc_error_set(error, WC_ERR_IO, "%s/%s can't be made: %m%s", where, FINISHED_PARTIAL,
                             wc_error_advice(errno));
     wc_status status = WC_OK;
-    if (!write_all(fd, text, (size_t)length) || TEMP_FAILURE_RETRY(fsync(fd)) < 0)
+    wc_file_lock(fd); /* or it is stale */
+    if (!wc_write_all(fd, text, (size_t)length, 0) || TEMP_FAILURE_RETRY(fsync(fd)) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%s/%s can't be written: %m%s", where,
                               FINISHED_PARTIAL, wc_error_advice(errno));
     if (close(fd) < 0 && errno != EINTR && status == WC_OK)

@@ -19,6 +19,7 @@ static wc_store_api api = {
     .reader_arrays = wc_reader_arrays,
     .reader_index = wc_reader_index,
     .reader_extent = wc_reader_extent,
+    .reader_place = wc_reader_place,
     .reader_part = wc_reader_part,
     .reader_ranks = wc_reader_ranks,
     .reader_counters = wc_reader_counters,

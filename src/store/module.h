@@ -8,7 +8,7 @@
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 8
+#define WC_STORE_ABI 9
 
 typedef struct wc_store_api {
     uint32_t abi;
@@ -30,6 +30,7 @@ typedef struct wc_store_api {
                               wc_error *error);
     wc_status (*reader_extent)(wc_reader *reader, size_t array, uint32_t rank, void *to,
                                wc_error *error);
+    uint64_t (*reader_place)(const wc_reader *reader, size_t array, const wc_index_row *row);
     wc_status (*reader_part)(wc_reader *reader, size_t array, const wc_box *part, void *to,
                              wc_error *error);
     wc_status (*reader_ranks)(wc_reader *reader, wc_rank_row **rows, size_t *count,

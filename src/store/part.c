@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "part.h"
 
-#include "trailer.h"
+#include "worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +36,8 @@ uint64_t wc_part_place(const wc_part *part) {
 }
 
 /* `bytes` of the part from `from` on. */
-static wc_status read_bytes(int fd, const char *path, const wc_part *part, uint64_t from,
-                            size_t bytes, char *to, wc_error *error) {
+static wc_status read_bytes(const wc_input *input, const wc_part *part, uint64_t from, size_t bytes,
+                            char *to, wc_error *error) {
     uint64_t place, together;
     wc_box_walk walk;
     wc_status status = WC_OK;
@@ -46,7 +45,7 @@ static wc_status read_bytes(int fd, const char *path, const wc_part *part, uint6
     wc_box_walk_seek(&walk, from);
     while (bytes && status == WC_OK && wc_box_walk_next(&walk, &place, &together)) {
         size_t n = together < bytes ? (size_t)together : bytes;
-        status = wc_read_all(fd, path, to, n, part->offset + place, error);
+        status = wc_read_input(input, to, n, part->offset + place, error);
         to += n;
         bytes -= n;
     }
@@ -57,8 +56,7 @@ static wc_status read_bytes(int fd, const char *path, const wc_part *part, uint6
 
 /* What the threads share; each takes the next piece. */
 typedef struct wc_read {
-    int fd;
-    const char *path;
+    const wc_input *input;
     const wc_part *part;
     uint64_t from, end; /* bytes of the part */
     char *to;
@@ -83,7 +81,7 @@ static void note_error(wc_read *r, uint64_t at, const wc_error *error) {
 static wc_status read_piece(wc_read *r, uint64_t at, char *buffer, wc_error *error) {
     size_t n = r->end - at < PIECE ? (size_t)(r->end - at) : PIECE;
     char *to = r->to ? r->to + (at - r->from) : buffer;
-    wc_status status = read_bytes(r->fd, r->path, r->part, at, n, to, error);
+    wc_status status = read_bytes(r->input, r->part, at, n, to, error);
     if (status == WC_OK && r->hashes)
         wc_block_hashes(to, n, r->hashes + (at - r->from) / WC_BLOCK_BYTES);
     return status;
@@ -94,7 +92,7 @@ static void *read_pieces(void *context) {
     wc_error error = {WC_OK, ""};
     char *buffer = r->to ? NULL : malloc(PIECE);
     if (!r->to && !buffer)
-        wc_error_set(&error, WC_ERR_MEMORY, "no memory to read %.300s", r->path);
+        wc_error_set(&error, WC_ERR_MEMORY, "no memory to read %.300s", r->input->path);
     uint64_t at = r->from;
     while (error.status == WC_OK && !r->failed && (at = atomic_fetch_add(&r->next, PIECE)) < r->end)
         read_piece(r, at, buffer, &error);
@@ -104,21 +102,17 @@ static void *read_pieces(void *context) {
     return NULL;
 }
 
-/* So many beside the caller's; fewer, if no more can be started. The program's signals are for the program's threads. */
+/* So many beside the caller's; fewer, if no more can be started. */
 static int start_threads(wc_read *r, pthread_t *threads, int most) {
     int started = 0;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    while (started < most && pthread_create(&threads[started], NULL, read_pieces, r) == 0)
+    while (started < most && wc_worker_start(&threads[started], read_pieces, r) == 0)
         started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
 }
 
-wc_status wc_part_read(int fd, const char *path, const wc_part *part, uint64_t first,
-                       uint64_t blocks, void *to, uint64_t *hashes, wc_error *error) {
-    wc_read r = {.fd = fd, .path = path, .part = part, .to = to, .hashes = hashes};
+wc_status wc_part_read(const wc_input *input, const wc_part *part, uint64_t first, uint64_t blocks,
+                       void *to, uint64_t *hashes, wc_error *error) {
+    wc_read r = {.input = input, .part = part, .to = to, .hashes = hashes};
     pthread_t threads[THREADS - 1];
     r.from = first * WC_BLOCK_BYTES;
     r.end = r.from + blocks * WC_BLOCK_BYTES;

@@ -6,7 +6,7 @@
 
 #include "block.h"
 #include "box.h"
-#include "error.h"
+#include "bytes.h"
 
 /* Bytes in an order of their own, that of a box, and where they lie in the file. */
 typedef struct wc_part {
@@ -29,7 +29,7 @@ uint64_t wc_part_place(const wc_part *part);
  * Reads `blocks` blocks of a part from block `first` on, into `to` (NULL: nowhere), and hashes them into hashes [blocks]
  * (NULL: it doesn't); if they are many, with several threads. Errors: IO, DAMAGED (the file ends before), MEMORY.
  */
-wc_status wc_part_read(int fd, const char *path, const wc_part *part, uint64_t first,
-                       uint64_t blocks, void *to, uint64_t *hashes, wc_error *error);
+wc_status wc_part_read(const wc_input *input, const wc_part *part, uint64_t first, uint64_t blocks,
+                       void *to, uint64_t *hashes, wc_error *error);
 
 #endif

@@ -16,7 +16,7 @@ _Static_assert(PIECE % sizeof(wc_request_row) == 0, "elements are not cut");
 /*
  * Part by part: one rank's, all ranks', or the bytes of a message. Or slab by slab: those elements of a global array that have
  * the indices at[0] to at[axis - 1] on its first axes and `length` of them, from at[axis], on the next one. They stand together
- * in the array's order, and so do those that a rank has of them in its own.
+ * in the array's order.
  */
 struct wc_pieces {
     wc_reader *reader;
@@ -32,8 +32,7 @@ struct wc_pieces {
     wc_message_row row;
     XXH3_state_t *hash; /* of the message's blocks */
     uint64_t bytes;
-    char *piece, *cover; /* cover: the blocks that have a rank's part of a slab */
-    size_t cover_room;
+    char *piece;
 };
 
 /* ---- parts ---- */
@@ -65,8 +64,8 @@ static wc_status next_of_message(wc_pieces *s, size_t *bytes, wc_error *error) {
     *bytes = 0;
     if (!n)
         return WC_OK;
-    wc_status status = wc_part_read(s->reader->fd, s->reader->path, &s->message, first, n, s->piece,
-                                    hashes, error);
+    wc_input input = {s->reader->fd, -1, s->reader->path};
+    wc_status status = wc_part_read(&input, &s->message, first, n, s->piece, hashes, error);
     if (status != WC_OK)
         return status;
     XXH3_64bits_update(s->hash, hashes, n * sizeof *hashes);
@@ -82,61 +81,6 @@ static wc_status next_of_message(wc_pieces *s, size_t *bytes, wc_error *error) {
 }
 
 /* ---- slabs ---- */
-
-/* What a rank has of the slab, as a box in the slab; *first: elements of the rank before it. False: nothing. */
-static bool in_slab(const wc_pieces *s, const wc_index_row *row, uint64_t length, wc_box *part,
-                    uint64_t *first) {
-    wc_box box = wc_index_box(array_of(s), row);
-    *part = (wc_box){.ndims = box.ndims};
-    *first = 0;
-    for (uint32_t d = 0; d < box.ndims; d++) {
-        uint64_t from = d <= s->axis ? s->at[d] : 0;
-        uint64_t size = d < s->axis ? 1 : d == s->axis ? length : box.global[d];
-        uint64_t low = from > box.offset[d] ? from : box.offset[d];
-        uint64_t its = box.offset[d] + box.local[d], high = from + size < its ? from + size : its;
-        if (low >= high)
-            return false;
-        part->global[d] = size;
-        part->offset[d] = low - from;
-        part->local[d] = high - low;
-        *first = *first * box.local[d] + (low - box.offset[d]);
-    }
-    return true;
-}
-
-static wc_status make_cover(wc_pieces *s, uint64_t blocks, wc_error *error) {
-    size_t room = (size_t)blocks * WC_BLOCK_BYTES;
-    if (room <= s->cover_room)
-        return WC_OK;
-    free(s->cover);
-    s->cover = malloc(room);
-    s->cover_room = s->cover ? room : 0;
-    return s->cover
-               ? WC_OK
-               : wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", s->reader->path);
-}
-
-/* Reads the blocks that have it and puts the elements to their places in the piece. */
-static wc_status copy_part(wc_pieces *s, uint32_t rank, const wc_box *part, uint64_t first,
-                           wc_error *error) {
-    uint64_t each = wc_type_bytes(array_of(s)->type), from = first * each;
-    uint64_t end = from + wc_box_elements(part) * each, block = from / WC_BLOCK_BYTES;
-    uint64_t blocks = wc_blocks(end) - block, place, together;
-    wc_status status = make_cover(s, blocks, error);
-    if (status == WC_OK)
-        status = wc_reader_blocks(s->reader, s->array, rank, &s->rows[rank], block, blocks,
-                                  s->cover, error);
-    if (status != WC_OK)
-        return status;
-    const char *source = s->cover + (from - block * WC_BLOCK_BYTES);
-    wc_box_walk walk;
-    wc_box_walk_begin(&walk, part, part->global, each);
-    while (wc_box_walk_next(&walk, &place, &together)) {
-        memcpy(s->piece + place, source, together);
-        source += together;
-    }
-    return WC_OK;
-}
 
 static void step(wc_pieces *s, uint64_t length) {
     uint32_t axis = s->axis;
@@ -157,13 +101,13 @@ static wc_status next_of_slabs(wc_pieces *s, size_t *bytes, wc_error *error) {
         return WC_OK;
     uint64_t left = array_of(s)->shape[s->axis] - s->at[s->axis];
     uint64_t length = left < s->length ? left : s->length;
-    wc_status status = WC_OK;
-    for (uint32_t rank = 0; rank < s->reader->head.ranks && status == WC_OK; rank++) {
-        wc_box part;
-        uint64_t first;
-        if (s->rows[rank].count && in_slab(s, &s->rows[rank], length, &part, &first))
-            status = copy_part(s, rank, &part, first, error);
+    wc_box slab = {.ndims = array_of(s)->ndims};
+    for (uint32_t d = 0; d < slab.ndims; d++) {
+        slab.global[d] = array_of(s)->shape[d];
+        slab.offset[d] = d <= s->axis ? s->at[d] : 0;
+        slab.local[d] = d < s->axis ? 1 : d == s->axis ? length : slab.global[d];
     }
+    wc_status status = wc_reader_gather(s->reader, s->array, s->rows, &slab, s->piece, error);
     *bytes = (size_t)(length * s->inner);
     step(s, length);
     return status;
@@ -244,8 +188,9 @@ wc_status wc_pieces_of_array(wc_reader *reader, size_t array, wc_pieces **pieces
 wc_status wc_pieces_select(wc_pieces *s, uint32_t rank, wc_error *error) {
     uint32_t ranks = s->reader->head.ranks;
     if (rank >= ranks)
-        return wc_error_set(error, WC_ERR_ARGUMENT, "%.300s has %u ranks, from 0 on: none is rank %u",
-                            s->reader->path, ranks, rank);
+        return wc_error_set(error, WC_ERR_ARGUMENT,
+                            "%.300s has %u ranks, from 0 on: none is rank %u", s->reader->path,
+                            ranks, rank);
     s->bytes = s->rows[rank].count * wc_type_bytes(array_of(s)->type);
     s->slabs = false;
     s->rank = rank;
@@ -255,7 +200,7 @@ wc_status wc_pieces_select(wc_pieces *s, uint32_t rank, wc_error *error) {
 }
 
 wc_status wc_pieces_of_message(wc_reader *reader, const wc_message_row *row, wc_pieces **pieces,
-                            wc_error *error) {
+                               wc_error *error) {
     const wc_place *payload = &reader->tables[WC_TABLE_PAYLOAD];
     if (row->bytes > payload->count || row->offset > payload->count - row->bytes)
         return wc_reader_damaged(reader, error,
@@ -294,6 +239,5 @@ void wc_pieces_close(wc_pieces *s) {
     XXH3_freeState(s->hash);
     free(s->rows);
     free(s->piece);
-    free(s->cover);
     free(s);
 }

@@ -141,6 +141,9 @@ wc_status wc_store_prune(const char *dir, uint64_t keep, wc_error *error) {
             .dir = fd, .where = dir, .newest = count ? ids[0] : 0, .remove = true, .error = &found};
         if (count)
             each_partial(fd, dir, visit_partial, &p, &found);
+        if (count && wc_directory_owns(fd, WC_FINISHED_PARTIAL) &&
+            !wc_directory_in_use(fd, WC_FINISHED_PARTIAL))
+            remove_file(fd, dir, WC_FINISHED_PARTIAL, &found); /* of a run that was killed then */
         free(ids);
     }
     close(fd);

@@ -45,9 +45,11 @@ wc_status wc_reader_open(const char *path, wc_reader **reader, wc_error *error) 
         free(own);
         return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
     }
-    r->fd = -1;
+    r->fd = r->direct = -1;
     r->path = own;
     wc_status status = open_file(r, error);
+    if (status == WC_OK)
+        r->direct = wc_direct_open(r->path, r->fd, O_RDONLY | O_NONBLOCK);
     if (status == WC_OK)
         status = wc_trailer_read(r->fd, r->path, &r->trailer, error);
     if (status == WC_OK)
@@ -62,6 +64,8 @@ wc_status wc_reader_open(const char *path, wc_reader **reader, wc_error *error) 
 void wc_reader_close(wc_reader *r) {
     if (r->fd >= 0)
         close(r->fd);
+    if (r->direct >= 0)
+        close(r->direct);
     wc_trailer_free(&r->trailer);
     free(r->mpi_library);
     free(r->program);
@@ -282,6 +286,7 @@ typedef struct wc_reading {
     wc_part part;
     uint64_t hashes;   /* where those of its blocks begin in the file; 0: they are nowhere */
     uint64_t checksum; /* of them */
+    bool once;         /* it needn't stay in the page cache */
     char table[WC_STORE_NAME_BYTES + 16]; /* that has the hashes */
     char what[400];
 } wc_reading;
@@ -304,8 +309,9 @@ static wc_status compare_blocks(const wc_reader *r, const wc_reading *reading, u
 /* `n` blocks from `first` on. `hashes`: room for those that are found, and behind them as many that are expected. */
 static wc_status read_window(wc_reader *r, const wc_reading *reading, uint64_t first, uint64_t n,
                              void *to, uint64_t *hashes, wc_error *error) {
+    wc_input input = {r->fd, reading->once ? r->direct : -1, r->path};
     uint64_t *expected = hashes + n;
-    wc_status status = wc_part_read(r->fd, r->path, &reading->part, first, n, to, hashes, error);
+    wc_status status = wc_part_read(&input, &reading->part, first, n, to, hashes, error);
     if (status == WC_OK && reading->hashes)
         status = wc_trailer_rows(&r->trailer, r->fd, r->path, reading->table,
                                  reading->hashes + first * sizeof *hashes, n * sizeof *hashes,
@@ -366,7 +372,15 @@ wc_status wc_reader_elements(wc_reader *r, size_t array, uint32_t rank, const wc
     if (status != WC_OK || !row->count)
         return status;
     wc_reading reading = reading_of(r, array, rank, row);
+    reading.once = to != NULL; /* what is only checked may be read soon */
     return read_checked(r, &reading, to, error);
+}
+
+uint64_t wc_reader_place(const wc_reader *r, size_t array, const wc_index_row *row) {
+    if (!row->count || !is_inside(&r->arrays[array], row))
+        return 0;
+    wc_reading reading = reading_of(r, array, 0, row);
+    return wc_part_place(&reading.part);
 }
 
 wc_status wc_reader_blocks(wc_reader *r, size_t array, uint32_t rank, const wc_index_row *row,
@@ -389,20 +403,6 @@ wc_status wc_reader_extent(wc_reader *r, size_t array, uint32_t rank, void *to, 
     return status == WC_OK ? wc_reader_elements(r, array, rank, &row, to, error) : status;
 }
 
-wc_status wc_reader_part(wc_reader *r, size_t array, const wc_box *part, void *to,
-                         wc_error *error) {
-    const wc_array *a = &r->arrays[array];
-    uint64_t count;
-    if (!a->ndims || part->ndims != a->ndims || !wc_box_check(part, &count) ||
-        memcmp(part->global, a->shape, a->ndims * sizeof *a->shape) != 0)
-        return wc_error_set(error, WC_ERR_ARGUMENT, "\"%s\" has another shape in %.250s", a->name,
-                            r->path);
-    if (!count)
-        return WC_OK;
-    wc_part its = wc_part_of_box(part, a->chunk, wc_type_bytes(a->type), r->data[array].offset);
-    return wc_part_read(r->fd, r->path, &its, 0, wc_blocks(its.bytes), to, NULL, error);
-}
-
 wc_status wc_reader_payload(wc_reader *r, const wc_message_row *row, void *to, wc_error *error) {
     const wc_place *payload = &r->tables[WC_TABLE_PAYLOAD];
     if (row->bytes > payload->count || row->offset > payload->count - row->bytes)
@@ -413,7 +413,8 @@ wc_status wc_reader_payload(wc_reader *r, const wc_message_row *row, void *to, w
     if (!row->bytes)
         return WC_OK;
     wc_reading reading = {.part = wc_part_of_line(row->offset, row->bytes, 1, payload->offset),
-                          .checksum = row->checksum};
+                          .checksum = row->checksum,
+                          .once = to != NULL};
     snprintf(reading.what, sizeof reading.what,
              "message %llu from rank %u to rank %u (tag %d, %llu bytes)",
              (unsigned long long)row->sequence, row->source, row->destination, row->tag,

@@ -13,6 +13,7 @@ typedef struct wc_place {
 
 struct wc_reader {
     int fd;
+    int direct; /* by wc_direct_open */
     char *path;
     wc_trailer trailer;
     wc_snapshot_head head;
@@ -44,6 +45,10 @@ wc_status wc_reader_elements(wc_reader *reader, size_t array, uint32_t rank,
 /* Is it a part of the array? Errors: DAMAGED. */
 wc_status wc_reader_check_row(const wc_reader *reader, size_t array, uint32_t rank,
                               const wc_index_row *row, wc_error *error);
+
+/* wc_reader_part, where the index, with a row for each rank, is at hand and sound. */
+wc_status wc_reader_gather(wc_reader *reader, size_t array, const wc_index_row *rows,
+                           const wc_box *part, void *to, wc_error *error);
 
 /* Reads `count` blocks of `row`'s elements from block `first` on, which are there, and checks each. `to` NULL: nowhere. */
 wc_status wc_reader_blocks(wc_reader *reader, size_t array, uint32_t rank, const wc_index_row *row,

@@ -260,9 +260,14 @@ wc_status wc_reader_index(wc_reader *reader, size_t array, uint32_t rank, wc_ind
 wc_status wc_reader_extent(wc_reader *reader, size_t array, uint32_t rank, void *to,
                            wc_error *error);
 
+/* File offset of the first byte of a part. It is read fastest to an address that agrees with it modulo WC_STORE_PAGE. 0: it has none,
+ * or the row is nonsense. */
+uint64_t wc_reader_place(const wc_reader *reader, size_t array, const wc_index_row *row);
+
 /*
- * Reads the elements of a global array that are in `part`, of the same global shape, wherever the ranks that wrote them had
- * them. Not verified: wc_reader_extent does that for each rank's. Errors: ARGUMENT, IO.
+ * Reads and verifies the elements of a global array that are in `part`, of the same global shape, wherever the ranks that wrote them
+ * had them, into `to`; with to == NULL only verifies. What is verified are whole blocks of these ranks' parts: where a row of `part`
+ * is much shorter than theirs, many more bytes are read than it has. Errors: ARGUMENT, IO, DAMAGED, MEMORY.
  */
 wc_status wc_reader_part(wc_reader *reader, size_t array, const wc_box *part, void *to,
                          wc_error *error);

@@ -2,13 +2,13 @@
 #include "trailer.h"
 
 #include "block.h"
+#include "bytes.h"
 #include "hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* The trailer is written as it is in memory. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file format is little-endian");
@@ -52,26 +52,6 @@ wc_status wc_extents_add(wc_extents *extents, wc_extent extent, uint64_t count, 
     for (; count && status == WC_OK; count--, extent.offset += step)
         status = add_one(extents, extent, error);
     return status;
-}
-
-wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t offset,
-                      wc_error *error) {
-    char *at = to;
-    while (bytes) {
-        ssize_t n = pread(fd, at, bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return wc_error_set(error, WC_ERR_IO, "%.300s can't be read at %llu: %m", path,
-                                (unsigned long long)offset);
-        if (n == 0)
-            return wc_error_set(error, WC_ERR_DAMAGED, "%.300s is truncated: it ends at %llu", path,
-                                (unsigned long long)offset);
-        at += n;
-        offset += (uint64_t)n;
-        bytes -= (size_t)n;
-    }
-    return WC_OK;
 }
 
 static uint64_t blocks_of(const wc_extent *extent) {
@@ -135,22 +115,6 @@ static int by_offset(const void *a, const void *b) {
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static wc_status write_all(int fd, const char *path, const char *from, size_t bytes,
-                           uint64_t offset, wc_error *error) {
-    while (bytes) {
-        ssize_t n = pwrite(fd, from, bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return wc_error_set(error, WC_ERR_IO, "%.300s: its trailer can't be written: %m%s",
-                                path, wc_error_advice(errno));
-        from += n;
-        offset += (uint64_t)n;
-        bytes -= (size_t)n;
-    }
-    return WC_OK;
-}
-
 static wc_status build_and_write(int fd, const char *path, uint64_t end, const wc_extents *extents,
                                  char *trailer, size_t bytes, uint64_t hash_count, char *buffer,
                                  wc_error *error) {
@@ -169,7 +133,10 @@ static wc_status build_and_write(int fd, const char *path, uint64_t end, const w
         memcpy(trailer + sizeof head, extents->at, list);
     wc_trailer_tail tail = {.hash = XXH3_64bits(trailer, bytes - sizeof tail), .bytes = bytes};
     memcpy(trailer + bytes - sizeof tail, &tail, sizeof tail);
-    return write_all(fd, path, trailer, bytes, end, error);
+    if (wc_write_all(fd, trailer, bytes, end))
+        return WC_OK;
+    return wc_error_set(error, WC_ERR_IO, "%.300s: its trailer can't be written: %m%s", path,
+                        wc_error_advice(errno));
 }
 
 wc_status wc_trailer_append(int fd, const char *path, wc_extents *extents, wc_error *error) {

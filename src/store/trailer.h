@@ -70,8 +70,4 @@ wc_status wc_trailer_check_rows(wc_trailer *trailer, int fd, const char *path, w
 
 void wc_trailer_free(wc_trailer *trailer);
 
-/* pread of all `bytes`. Errors: IO, DAMAGED (the file ends before). */
-wc_status wc_read_all(int fd, const char *path, void *to, size_t bytes, uint64_t offset,
-                      wc_error *error);
-
 #endif

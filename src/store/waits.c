@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "waits.h"
 
+#include "bytes.h"
 #include "directory.h"
 
 #include <dirent.h>
@@ -91,17 +92,6 @@ uint64_t wc_waits_asked(const char *dir) {
     return number;
 }
 
-static bool write_all(int fd, const char *text, size_t length) {
-    while (length) {
-        ssize_t n = write(fd, text, length);
-        if (n < 0 && errno != EINTR)
-            return false;
-        text += n > 0 ? n : 0;
-        length -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 wc_status wc_waits_answer(const char *dir, int rank, const char *text, size_t length,
                           wc_error *error) {
     int directory;
@@ -114,7 +104,7 @@ wc_status wc_waits_answer(const char *dir, int rank, const char *text, size_t le
     if (wc_directory_owns(directory, partial))
         unlinkat(directory, partial, 0); /* of one that was killed here */
     int fd = openat(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    bool written = fd >= 0 && write_all(fd, text, length);
+    bool written = fd >= 0 && wc_write_all(fd, text, length, 0);
     written = (fd < 0 || close(fd) == 0) && written;
     if (!written || renameat(directory, partial, directory, name) < 0)
         status = wc_error_set(error, WC_ERR_IO, "%s/waits/%s can't be written: %m", dir, name);

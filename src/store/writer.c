@@ -2,25 +2,24 @@
 #include "writer.h"
 
 #include "block.h"
+#include "bytes.h"
 #include "fault.h"
 #include "part.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    PAGE = 4096,
-    DIRECT_LEAST = 64 << 10, /* below, going around the page cache costs more than it saves */
-    UNIT = 4 << 20,          /* hashed, then written: still in the cache */
+    PAGE = WC_DIRECT_PAGE,
+    UNIT = 4 << 20, /* hashed, then written: still in the cache */
     /*
      * So many units are under way at once. With one, each write waits for the disk, and on ext4 for a kernel thread that
      * marks its blocks as written, which needs a processor, too. Measured, 256 MiB into a file that has its space, hashes
@@ -104,18 +103,6 @@ static void close_file(wc_writer *w) {
     w->path = NULL;
 }
 
-/* A second open of the same file for O_DIRECT; where that is not to be had, all is buffered. */
-static int open_direct(const char *path, int fd) {
-    struct stat a, b;
-    int direct = TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_DIRECT));
-    if (direct >= 0 && (fstat(fd, &a) < 0 || fstat(direct, &b) < 0 || a.st_dev != b.st_dev ||
-                        a.st_ino != b.st_ino)) {
-        close(direct);
-        direct = -1;
-    }
-    return direct;
-}
-
 static void open_file(wc_writer *w, char *path, wc_error *error) {
     close_file(w);
     w->path = path;
@@ -125,13 +112,13 @@ static void open_file(wc_writer *w, char *path, wc_error *error) {
         wc_error_set(error, WC_ERR_IO, "%.300s can't be opened for writing: %m%s", path,
                      wc_error_advice(errno));
     else
-        w->direct = open_direct(path, w->fd);
+        w->direct = wc_direct_open(path, w->fd, O_WRONLY | O_NOFOLLOW);
 }
 
 /* Writes up to `bytes`, at least one; -1 and errno if that is not possible. */
 static ssize_t write_some(wc_writer *w, const char *from, size_t bytes, uint64_t to) {
     bool aligned = ((uintptr_t)from | to) % PAGE == 0;
-    if (w->direct >= 0 && !w->buffered && aligned && bytes >= DIRECT_LEAST) {
+    if (w->direct >= 0 && !w->buffered && aligned && bytes >= WC_DIRECT_LEAST) {
         ssize_t n = pwrite(w->direct, from, bytes - bytes % PAGE, (off_t)to);
         if (n > 0 || (n < 0 && errno != EINVAL))
             return n;
@@ -160,7 +147,7 @@ static bool write_all(wc_writer *w, const char *from, size_t bytes, uint64_t to)
 /* The ragged start up to a page goes out alone, so that what follows is aligned in the file. */
 static size_t next_piece(const char *from, size_t left, uint64_t to) {
     bool congruent = ((uintptr_t)from - to) % PAGE == 0;
-    if (!congruent || left < DIRECT_LEAST)
+    if (!congruent || left < WC_DIRECT_LEAST)
         return left;
     if (to % PAGE)
         return PAGE - to % PAGE;
@@ -300,13 +287,8 @@ static void sleep_until(int64_t due) {
 
 static void *work(void *context);
 
-/* The program's signals are for the program's threads. */
 static int start_thread(wc_writer *w) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int cause = pthread_create(&w->threads[w->thread_count], NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int cause = wc_worker_start(&w->threads[w->thread_count], work, w);
     w->thread_count += !cause;
     return cause;
 }

@@ -3,7 +3,7 @@
  * A restart against reading the same bytes, none of them in the page cache:
  *
  *   direct    each rank reads its share of the file with O_DIRECT
- *   verify    wavecut_init: the snapshot is chosen and all of it checked
+ *   verify    wavecut_init: the snapshot is chosen, and all of it read and checked
  *   restore   the same, and wavecut_restore: until the program has its state
  *
  *   restore MIB make         takes a snapshot in WAVECUT_DIR, of an array of so many MiB on each rank

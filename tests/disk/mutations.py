@@ -30,7 +30,7 @@ MUTATIONS = [
     ("an unfinished file counts as a snapshot", "store/directory.c",
      [("return wc_file_parse(name, id, &partial) && !partial &&", "return wc_file_parse(name, id, &partial) &&")], 200),
     ("the mark is not written before it has its name", MARK,
-     [("!write_all(fd, text, (size_t)length) || TEMP_FAILURE_RETRY(fsync(fd)) < 0", "!write_all(fd, text, (size_t)length)")], 1000),
+     [("!wc_write_all(fd, text, (size_t)length, 0) || TEMP_FAILURE_RETRY(fsync(fd)) < 0", "!wc_write_all(fd, text, (size_t)length, 0)")], 1000),
     ("no fsync of the directory for the mark", MARK, [("else if (TEMP_FAILURE_RETRY(fsync(dir)) < 0)", "else if (false)")], 1000),
     ("no fsync of the directory when the mark is cleared", MARK, [("} else if (TEMP_FAILURE_RETRY(fsync(fd)) < 0) {", "} else if (false) {")], 2000),
 ]

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A small state, a message in flight, and as many snapshots as asked for; what comes back is checked.
- *   state SNAPSHOTS [missing | more | type | count]
- * missing: one array is not protected. more: another one is. type, count: one has other elements, another length.
+ *   state SNAPSHOTS [missing | more | type | count | large [FILE OFFSET]]
+ * missing: one array is not protected. more: another one is. type, count: one has other elements, another length. large: more than
+ * a MiB of them, whole snapshots; a byte of FILE is changed when wavecut_init has found it whole.
  */
 #include <wavecut.h>
 
@@ -10,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS = 1000, LAG = 2, TAG = 3 };
+enum { CELLS = 1000, LARGE = 300001, LAG = 2, TAG = 3 };
 
 static struct {
     int rank, ranks;
-    int step, more;
-    double cells[CELLS + 1];
+    int step, more, count;
+    double cells[LARGE];
     float narrow[CELLS];
-} S;
+} S = {.count = CELLS};
 
 static double value(int step, int rank) {
     return step * 100.0 + rank;
@@ -29,8 +30,8 @@ static wavecut_status protect(const char *change) {
         rc = rc ? rc : wavecut_protect("cells", S.narrow, CELLS, MPI_FLOAT);
     else if (strcmp(change, "missing") != 0)
         rc = rc ? rc
-                : wavecut_protect("cells", S.cells, CELLS + (strcmp(change, "count") == 0),
-                                  MPI_DOUBLE);
+                : wavecut_protect("cells", S.cells,
+                                  (size_t)S.count + (strcmp(change, "count") == 0), MPI_DOUBLE);
     if (strcmp(change, "more") == 0)
         rc = rc ? rc : wavecut_protect("more", &S.more, 1, MPI_INT);
     return rc;
@@ -55,7 +56,7 @@ static void run(uint64_t snapshots) {
     uint64_t done = 0;
     while (done < snapshots) {
         wavecut_safepoint();
-        for (int i = 0; i < CELLS; i++)
+        for (int i = 0; i < S.count; i++)
             if (S.cells[i] != S.step) {
                 fprintf(stderr, "state: rank %d has wrong cells in step %d\n", S.rank, S.step);
                 MPI_Abort(MPI_COMM_WORLD, 3);
@@ -66,22 +67,39 @@ static void run(uint64_t snapshots) {
             wavecut_request();
         exchange();
         S.step++;
-        for (int i = 0; i < CELLS; i++)
+        for (int i = 0; i < S.count; i++)
             S.cells[i] = S.step;
         done = info.committed + info.failed;
         MPI_Bcast(&done, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
     }
 }
 
+static void damage(const char *path, long offset) {
+    FILE *file = S.rank == 0 ? fopen(path, "r+b") : NULL;
+    if (file) {
+        fseek(file, offset, SEEK_SET);
+        int byte = fgetc(file);
+        fseek(file, offset, SEEK_SET);
+        fputc(byte ^ 0x10, file);
+        fclose(file);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2)
         return 2;
+    const char *change = argc > 2 ? argv[2] : "";
+    if (strcmp(change, "large") == 0)
+        S.count = LARGE;
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &S.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &S.ranks);
     int restarted;
-    if (wavecut_init(MPI_COMM_WORLD) != WAVECUT_OK ||
-        protect(argc > 2 ? argv[2] : "") != WAVECUT_OK ||
+    wavecut_status rc = wavecut_init(MPI_COMM_WORLD);
+    if (argc > 4)
+        damage(argv[3], strtol(argv[4], NULL, 10));
+    if (rc != WAVECUT_OK || protect(change) != WAVECUT_OK ||
         wavecut_restore(&restarted) != WAVECUT_OK) {
         MPI_Finalize();
         return 1;

@@ -90,6 +90,7 @@ static void some_files(const char *dir) {
     touch(dir, "wavecut-000005.h5");
     touch(dir, "wavecut-000003.h5.partial");
     touch(dir, "wavecut-000006.h5.partial");
+    touch(dir, "finished.partial");
     assert_int_equal(symlink("notes.txt", in(dir, "wavecut-000004.h5.partial")), 0);
 }
 
@@ -100,6 +101,7 @@ static void prune_keeps(void **state) {
     assert_true(exists(*state, "wavecut-000002.h5"));
     assert_true(exists(*state, "wavecut-000005.h5"));
     assert_false(exists(*state, "wavecut-000003.h5.partial")); /* stale */
+    assert_false(exists(*state, "finished.partial"));          /* likewise */
     assert_true(exists(*state, "wavecut-000006.h5.partial"));  /* newer than what is committed */
     assert_true(exists(*state, "wavecut-000004.h5.partial"));  /* a link is not ours */
     for (int i = 0; i < OTHERS; i++)

@@ -26,13 +26,14 @@ static const tiling tilings[] = {
     {2, {60, 70}, {20, 70}, {40, 35}},      /* boxes of other shapes than the chunks */
     {2, {330, 250}, {110, 43}, {200, 117}}, /* likewise, and ragged */
     {3, {4, 100, 30}, {2, 50, 30}, {2, 50, 30}},
-    {3, {5, 40, 50}, {1, 40, 28}, {5, 40, 28}}, /* a box has several chunks, in a row */
-    {2, {100, 1030}, {1, 1030}, {50, 1030}},    /* 100 chunks */
-    {2, {1600, 1600}, {32, 32}, {1600, 1600}},  /* 2500; boxes of more than one unit */
-    {2, {900, 2600}, {900, 2600}, {900, 1300}}, /* likewise, in lines */
+    {3, {5, 40, 50}, {1, 40, 28}, {5, 40, 28}},   /* a box has several chunks, in a row */
+    {2, {100, 1030}, {1, 1030}, {50, 1030}},      /* 100 chunks */
+    {2, {1600, 1600}, {32, 32}, {1600, 1600}},    /* 2500; boxes of more than one unit */
+    {2, {900, 2600}, {900, 2600}, {900, 1300}},   /* likewise, in lines */
+    {2, {1001, 1003}, {1001, 1003}, {334, 1003}}, /* each in one piece, but not of whole pages */
 };
 
-enum { TILINGS = sizeof tilings / sizeof *tilings };
+enum { TILINGS = sizeof tilings / sizeof *tilings, PAGE = 4096 };
 
 static uint32_t value(uint64_t place) {
     return (uint32_t)(place * 2654435761u + 12345);
@@ -164,6 +165,21 @@ static void expect_part(wc_reader *r, const wc_box *part) {
     free(expected);
 }
 
+/* To where it can be read around the page cache. */
+static void expect_extent(wc_reader *r, const wc_box *box, uint32_t rank) {
+    wc_error error;
+    wc_index_row row;
+    uint64_t count;
+    assert_int_equal(wc_reader_index(r, 0, rank, &row, &error), WC_OK);
+    uint32_t *expected = elements(box, &count);
+    size_t skew = wc_reader_place(r, 0, &row) % PAGE;
+    char *got = aligned_alloc(PAGE, (skew + count * EACH + PAGE) / PAGE * PAGE);
+    assert_int_equal(wc_reader_extent(r, 0, rank, got + skew, &error), WC_OK);
+    assert_memory_equal(got + skew, expected, count * EACH);
+    free(got);
+    free(expected);
+}
+
 static void expect_all(const char *path, const tiling *t) {
     wc_reader *r;
     wc_verdict v;
@@ -179,6 +195,7 @@ static void expect_all(const char *path, const tiling *t) {
     for (uint32_t i = 0; i < boxes(t); i++) {
         wc_box box = box_of(t, i);
         expect_part(r, &box);
+        expect_extent(r, &box, i);
     }
     wc_box part = {.ndims = t->ndims};
     for (uint32_t d = 0; d < t->ndims; d++)
@@ -261,9 +278,36 @@ static void flipped_bits(void **state) {
     close(fd);
 }
 
+/* What is read of an array is checked, and damage elsewhere is not its affair. */
+static void parts_are_verified(void **state) {
+    char path[PATH_MAX], byte;
+    wc_reader *r;
+    wc_error error;
+    wc_index_row row;
+    write_snapshot(*state, TILINGS);
+    job_path(*state, TILINGS, path);
+    assert_int_equal(wc_reader_open(path, &r, &error), WC_OK);
+    assert_int_equal(wc_reader_index(r, 0, 1, &row, &error), WC_OK);
+    off_t at = (off_t)wc_reader_place(r, 0, &row) + 100 * 1003 * EACH;
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+    wc_box part = {2, {1001, 1003}, {400, 500}, {100, 1}};
+    assert_int_equal(wc_reader_part(r, 0, &part, NULL, &error), WC_ERR_DAMAGED);
+    assert_non_null(strstr(error.text, "/state/u of rank 1 "));
+    part.offset[0] = 600;
+    expect_part(r, &part);
+    part.offset[0] = 0;
+    part.local[0] = 400;
+    expect_part(r, &part);
+    wc_reader_close(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, job_directory, job_remove_directory)
-        TEST(comes_back), TEST(read_by_h5py), TEST(flipped_bits)};
+        TEST(comes_back), TEST(read_by_h5py), TEST(flipped_bits), TEST(parts_are_verified)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
