@@ -36,13 +36,13 @@ def check_patterns(mutations):
                 raise SystemExit(f"mutate: {name}: found {text.count(old)} times in {path}: {old}")
 
 
-def find(mutation, build_mutant, original):
+def find(mutation, build_mutant, original, options):
     """(seed, what it showed), or None."""
     with tempfile.TemporaryDirectory(prefix="wavecut-mutant-") as work:
         program = build_mutant(mutation, work)
         first, last = 1, mutation[3]
         while first <= last:
-            run = subprocess.run([program, "--first", str(first), "--seeds", str(last - first + 1), "--stop"],
+            run = subprocess.run([program, *options, "--first", str(first), "--seeds", str(last - first + 1), "--stop"],
                                  capture_output=True, text=True)
             seed = re.search(r"^seed (\d+): (.*)$", run.stdout, re.M)
             if not seed and run.returncode == 0:
@@ -51,7 +51,7 @@ def find(mutation, build_mutant, original):
                 at = re.search(r"^wavecut-\w+: seed (\d+)", run.stderr, re.M)
                 return (int(at.group(1)) if at else first, (run.stderr.strip().splitlines() or ["a crash"])[0][-90:])
             number = int(seed.group(1))
-            if subprocess.run([original, "--seed", str(number)], capture_output=True).returncode == 0:
+            if subprocess.run([original, *options, "--seed", str(number)], capture_output=True).returncode == 0:
                 return number, seed.group(2)
             first = number + 1
     return None
@@ -67,12 +67,13 @@ def choose(mutations, words):
     return random.Random(seed).sample(mutations, SAMPLE)
 
 
-def hunt(mutations, words, build_mutant, original):
-    """The exit status. build_mutant(mutation, work) gives the program with it; original: the one without."""
+def hunt(mutations, words, build_mutant, original, options=lambda mutation: []):
+    """The exit status. build_mutant(mutation, work) gives the program with it; original: the one without. options(mutation): what both
+    are run with."""
     chosen = choose(mutations, words)
     missed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda m: find(m, build_mutant, original), chosen)
+        results = pool.map(lambda m: find(m, build_mutant, original, options(m)), chosen)
         for (name, path, _, seeds), found in zip(chosen, results):
             missed += found is None
             told = f"seed {found[0]:>5}: {found[1]}" if found else f"NOT FOUND in {seeds} seeds"

@@ -32,13 +32,24 @@ static const struct argp argp = {
     .options = list,
     .parser = parse,
     .args_doc = "[FILE|DIR...]",
-    .doc = "Reads snapshots and checks that they are whole and consistent cuts."
-           "\v"
-           "Checked are all bytes against their checksums, that the ranks' parts fill each array, "
-           "and that on each channel the messages sent are those received and those in flight. "
-           "Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
+    .doc =
+        "Reads snapshots and checks that they are whole and consistent cuts."
+        "\v"
+        "Checked are all bytes against their checksums, that the ranks' parts fill each array, "
+        "and that on each channel the messages sent are those received and those in flight. "
+        "Where the job has kept a trace (WAVECUT_TRACE) that is checked for each tag, and by "
+        "vector clocks: no rank's record may know of what another one did after its own. "
+        "A cut that is not consistent is shown with a witness: which message it is that was "
+        "received "
+        "before its receiver's record and sent after its sender's, or is lost, or there twice.\n\n"
+        "Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
 
 /* ---- verification ---- */
+
+/* Nothing is damaged, and yet it is no consistent cut. */
+static bool is_inconsistent(const wc_verdict *v) {
+    return v->failures && v->failures == v->consistency.findings;
+}
 
 /* A snapshot that can't be opened, or fails: its error. */
 static wc_error verify_one(char *path, wc_verdict *verdict) {
@@ -51,19 +62,53 @@ static wc_error verify_one(char *path, wc_verdict *verdict) {
     cli_progress_begin(path, wc_reader_bytes(reader));
     wc_reader_verify(reader, verdict, &error);
     cli_progress_end();
-    if (error.status == WC_OK && verdict->failures)
+    if (error.status == WC_OK && is_inconsistent(verdict))
+        wc_error_set(&error, WC_ERR_DAMAGED, "%s%s", verdict->consistency.witness.text,
+                     verdict->failures > 1 ? ", and more" : "");
+    else if (error.status == WC_OK && verdict->failures)
         wc_error_set(&error, WC_ERR_DAMAGED, "%" PRIu64 " failure%s, the first: %s",
                      verdict->failures, verdict->failures == 1 ? "" : "s", verdict->first_failure);
     wc_reader_close(reader);
     return error;
 }
 
+static const char *status_of(const wc_verdict *v, const wc_error *error) {
+    if (error->status == WC_OK)
+        return "ok";
+    return is_inconsistent(v) ? "inconsistent" : "damaged";
+}
+
+static json_t *witness_to_json(const wc_witness *w) {
+    static const char *const kinds[] = {
+        [WC_WITNESS_ORPHAN] = "orphan", [WC_WITNESS_TWICE] = "twice", [WC_WITNESS_LOST] = "lost"};
+    json_t *o = json_pack("{s:s, s:o, s:i, s:i, s:o, s:o}", "kind", kinds[w->kind], "communicator",
+                          cli_json_hex(w->comm), "source", (int)w->source, "destination",
+                          (int)w->destination, "source_step", cli_json_number(w->source_step),
+                          "destination_step", cli_json_number(w->destination_step));
+    if (w->tag >= 0)
+        json_object_set_new(o, "tag", json_integer(w->tag));
+    if (w->named) {
+        json_object_set_new(o, "sequence", cli_json_number(w->sequence));
+        json_object_set_new(o, "bytes", cli_json_number(w->bytes));
+    } else {
+        json_object_set_new(o, "sent", cli_json_number(w->sent));
+        json_object_set_new(o, "received", cli_json_number(w->received));
+        json_object_set_new(o, "in_flight", cli_json_number(w->in_flight));
+    }
+    return o;
+}
+
 static json_t *to_json(const char *path, const wc_verdict *v, const wc_error *error) {
+    const wc_consistency *c = &v->consistency;
     json_t *o =
-        json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "file", cli_json_text(path), "status",
-                  error->status == WC_OK ? "ok" : "damaged", "extents", cli_json_number(v->extents),
-                  "messages", cli_json_number(v->messages), "bytes", cli_json_number(v->bytes),
-                  "failures", cli_json_number(v->failures));
+        json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "file", cli_json_text(path),
+                  "status", status_of(v, error), "extents", cli_json_number(v->extents), "messages",
+                  cli_json_number(v->messages), "bytes", cli_json_number(v->bytes), "failures",
+                  cli_json_number(v->failures), "consistent",
+                  v->judged ? json_boolean(!c->findings) : json_null(), "vector_clocks",
+                  (int)c->traced, "events", cli_json_number(c->events));
+    if (c->findings)
+        json_object_set_new(o, "witness", witness_to_json(&c->witness));
     if (error->status != WC_OK)
         json_object_set_new(o, "error", cli_json_text(error->text));
     return o;
@@ -72,12 +117,17 @@ static json_t *to_json(const char *path, const wc_verdict *v, const wc_error *er
 static void print_line(const char *path, const wc_verdict *v, const wc_error *error) {
     cli_style style = error->status == WC_OK ? CLI_GOOD : CLI_BAD;
     char *name = cli_escape(path), *text = cli_escape(error->text);
-    printf("%s: %s%s%s", name ? name : "?", cli_style_begin(style),
-           error->status == WC_OK ? "ok" : "damaged", cli_style_end(style));
+    printf("%s: %s%s%s", name ? name : "?", cli_style_begin(style), status_of(v, error),
+           cli_style_end(style));
     if (error->status == WC_OK)
-        printf(", %" PRIu64 " part%s of arrays and %" PRIu64 " message%s in flight, %s\n",
+        printf(", %" PRIu64 " part%s of arrays and %" PRIu64
+               " message%s in flight, %s; consistent by counters",
                v->extents, v->extents == 1 ? "" : "s", v->messages, v->messages == 1 ? "" : "s",
                cli_bytes(v->bytes).text);
+    if (error->status == WC_OK && v->consistency.traced)
+        printf(" and by the vector clocks of %" PRIu64 " events", v->consistency.events);
+    if (error->status == WC_OK)
+        putchar('\n');
     else
         printf(": %s\n", text ? text : "");
     free(name);

@@ -369,6 +369,8 @@ static bool forget(wc_mpi_comm *c) {
         return false;
     if (L.watched)
         wc_watch_forget(c);
+    if (L.traced)
+        wc_trace_forget(&c->core);
     wc_comm_discard(c);
     return true;
 }

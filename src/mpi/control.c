@@ -155,6 +155,8 @@ void wc_control_send_counts(void *context, const wc_comm *comm, int peer, uint64
     PMPI_Issend(wire, (int)bytes, MPI_BYTE, wc_layer_port.job_rank(context, comm, peer),
                 L.marker_tag, L.control, &request);
     wc_port_keep(request, wire);
+    if (L.traced && !L.immediate)
+        wc_trace_marker(WC_TRACE_MARKER_SENT, comm, peer);
 }
 
 static void take_counts(const wire_counts *wire) {
@@ -166,6 +168,8 @@ static void take_counts(const wire_counts *wire) {
         return;
     }
     c->core.freed_by_peer |= wire->freed;
+    if (L.traced && !L.immediate)
+        wc_trace_marker(WC_TRACE_MARKER_RECEIVED, &c->core, (int)wire->source);
     wc_core_counts(&L.core, &c->core, (int)wire->source, wire->counts, wire->n);
 }
 
@@ -222,6 +226,8 @@ void wc_control_drain(void) {
 
 void wc_control_enter(void *context, wc_phase phase, const wc_vote *mine) {
     (void)context;
+    if (L.traced && phase == WC_PHASE_AGREE)
+        wc_trace_phase(WC_TRACE_ARMED);
     reductions[phase].mine = *mine;
     PMPI_Iallreduce(&reductions[phase].mine, &reductions[phase].all, 1, vote_type, merge_op,
                     L.phases[phase], &reductions[phase].request);

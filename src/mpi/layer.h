@@ -14,6 +14,7 @@
 
 #include "../core/core.h"
 #include "table.h"
+#include "trace.h"
 #include "watch.h"
 
 #include <assert.h>
@@ -85,6 +86,7 @@ typedef struct wc_request {
     bool paired;     /* MPI_Isendrecv: it is not complete before this send is */
     MPI_Request send;
     void *sent_data;                /* malloc'd, where the application's buffer is received into */
+    struct wc_traced *traced;       /* trace.c's, while L.traced */
     struct wc_request *next_free;   /* while it is none */
     struct wc_request *next_inside; /* of another thread's blocking call */
 } wc_request;
@@ -101,6 +103,7 @@ typedef struct wc_persistent {
     int count, peer, tag;
     void *buffer;
     MPI_Datatype type;
+    uint64_t bytes;    /* of what it sends: `type` may be gone by then */
     wc_mpi_comm *comm; /* NULL: only MPI has to do with it */
 } wc_persistent;
 
@@ -155,7 +158,9 @@ typedef struct wc_layer {
     bool multiple;          /* MPI_THREAD_MULTIPLE: always SLOW, and with a lock. See thread.c */
     bool careful;           /* errors return on some communicator */
     bool sync_used;         /* this rank has used synchronous sends */
-    bool watched;           /* `wavecut waits` may ask: all calls go the SLOW way */
+    bool watched;           /* `wavecut waits` may ask */
+    bool traced;            /* what is sent and received is traced */
+    bool slow_only;         /* one of these: all calls go the SLOW way */
     wc_mpi_comm *last_comm; /* the one looked up last; never NULL */
     wc_mpi_comm *fast_comm; /* the same on the FAST way, else one that no handle is equal to */
     wc_mpi_comm *recv_comm; /* `fast_comm` of aligned programs: their receives block in MPI */
@@ -578,6 +583,7 @@ int wc_long_type(uint64_t elements, MPI_Datatype element, MPI_Datatype *type, in
 /* The same for packed bytes. */
 void wc_packed_type(uint64_t bytes, MPI_Datatype *type, int *count);
 void wc_packed_type_free(MPI_Datatype *type);
+uint64_t wc_type_bytes_of(MPI_Datatype type);
 /* Packs elements into memory that is malloc'd. Returns MPI's code. */
 int wc_pack(const void *from, int count, MPI_Datatype type, void **data, uint64_t *bytes);
 

@@ -36,7 +36,7 @@ void wc_layer_update(void) {
         return;
     bool under_way = L.immediate && wc_core_busy(&L.core);
     bool slow = under_way || wc_core_slow(&L.core) || L.core.slots || L.receives.count ||
-                L.core.config.requests_allowed || L.watched;
+                L.core.config.requests_allowed || L.slow_only;
     if (slow && L.way == WC_WAY_FAST)
         wc_posted_adopt();
     L.way = slow ? WC_WAY_SLOW : WC_WAY_FAST;

@@ -98,6 +98,7 @@ static int made(int rc, bool receives, PARAMETERS(void)) {
                        .type = type,
                        .peer = peer,
                        .tag = tag,
+                       .bytes = (uint64_t)count * wc_type_bytes_of(type),
                        .comm = c};
     if (c && !receives)
         p.stream = wc_core_out(&L.core, &c->core, peer, tag);
@@ -202,6 +203,8 @@ static int start_other(wc_persistent *p, MPI_Request *request) {
         p->stream->sent += p->active;
     if (p->stream && p->active && L.watched)
         wc_watch_count_sent(p->stream, 1);
+    if (p->stream && p->active && L.traced)
+        wc_trace_send(p->stream, p->bytes);
     return rc;
 }
 

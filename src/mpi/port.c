@@ -47,7 +47,7 @@ void wc_packed_type_free(MPI_Datatype *type) {
         PMPI_Type_free(type);
 }
 
-static uint64_t type_bytes(MPI_Datatype type) {
+uint64_t wc_type_bytes_of(MPI_Datatype type) {
     MPI_Count bytes;
     PMPI_Type_size_x(type, &bytes);
     return (uint64_t)bytes;
@@ -84,7 +84,7 @@ static int pack(void *to, uint64_t bytes, const void *from, int count, MPI_Datat
 }
 
 int wc_pack(const void *from, int count, MPI_Datatype type, void **data, uint64_t *bytes) {
-    *bytes = (uint64_t)count * type_bytes(type);
+    *bytes = (uint64_t)count * wc_type_bytes_of(type);
     *data = malloc(*bytes ? *bytes : 1);
     return *data ? pack(*data, *bytes, from, count, type) : MPI_ERR_NO_MEM;
 }
@@ -130,6 +130,8 @@ static void send_marker(void *context, const wc_comm *comm, int peer) {
     MPI_Request request;
     PMPI_Issend(NULL, 0, MPI_BYTE, peer, L.marker_tag, wc_comm_from_core(comm)->handle, &request);
     wc_port_keep(request, NULL);
+    if (L.traced)
+        wc_trace_marker(WC_TRACE_MARKER_SENT, comm, peer);
 }
 
 static int rank_in_job(MPI_Group group, int rank) {
@@ -197,6 +199,8 @@ static wc_reason may_record(void *context, int *peer, int *tag, const char **tex
 static void record(void *context) {
     (void)context;
     L.hooks.record();
+    if (L.traced)
+        wc_trace_phase(WC_TRACE_RECORD);
 }
 
 static void all_recorded(void *context) {
@@ -206,6 +210,8 @@ static void all_recorded(void *context) {
 
 static void settled(void *context, bool valid) {
     (void)context;
+    if (L.traced && valid)
+        wc_trace_phase(WC_TRACE_CLOSED);
     L.hooks.settled(valid);
 }
 
@@ -239,7 +245,7 @@ static wc_message *copy(void *context, wc_recv *recv) {
         source = recv->message->source;
         tag = recv->message->tag;
     }
-    uint64_t bytes = (uint64_t)count * type_bytes(r->type);
+    uint64_t bytes = (uint64_t)count * wc_type_bytes_of(r->type);
     wc_message *m = wc_message_new(recv->comm, source, tag, bytes);
     m->data = malloc(bytes ? bytes : 1);
     if (!m->data) {
@@ -272,6 +278,8 @@ static bool pull(void *context, const wc_comm *comm, int source, wc_pulled *pull
                           .marker = status.MPI_TAG == L.marker_tag};
     if (pulled->marker) {
         PMPI_Mrecv(NULL, 0, MPI_BYTE, &message, MPI_STATUS_IGNORE);
+        if (L.traced)
+            wc_trace_marker(WC_TRACE_MARKER_RECEIVED, comm, pulled->source);
         return true;
     }
     MPI_Message *kept_message = wc_core_alloc(sizeof *kept_message);
@@ -316,7 +324,7 @@ static void post(void *context, wc_recv *recv) {
 static bool fits(void *context, const wc_recv *recv, const wc_message *m) {
     (void)context;
     const wc_request *r = (const wc_request *)recv;
-    uint64_t each = type_bytes(r->type);
+    uint64_t each = wc_type_bytes_of(r->type);
     return each == 0 ? m->bytes == 0
                      : m->bytes % each == 0 && m->bytes / each <= (uint64_t)r->count;
 }
@@ -339,7 +347,7 @@ static void deliver(void *context, wc_recv *recv, wc_message *m) {
     MPI_Datatype type;
     MPI_Request request;
     int count;
-    uint64_t room = (uint64_t)r->count * type_bytes(r->type), bytes = m->bytes;
+    uint64_t room = (uint64_t)r->count * wc_type_bytes_of(r->type), bytes = m->bytes;
     if (bytes > room) {
         r->error = MPI_ERR_TRUNCATE;
         bytes = room;
@@ -405,8 +413,11 @@ static size_t take_back_marker_receives(void *context, const wc_comm *comm, int 
         PMPI_Cancel(request);
         PMPI_Wait(request, &status);
         PMPI_Test_cancelled(&status, &cancelled);
-        if (!cancelled)
-            sources[found++] = status.MPI_SOURCE;
+        if (cancelled)
+            continue;
+        sources[found++] = status.MPI_SOURCE;
+        if (L.traced)
+            wc_trace_marker(WC_TRACE_MARKER_RECEIVED, comm, status.MPI_SOURCE);
     }
     return found;
 }

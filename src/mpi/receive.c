@@ -41,6 +41,8 @@ static int begun(wc_request *r, int rc) {
         return rc;
     }
     wc_core_posted(&L.core, &r->recv);
+    if (L.traced)
+        wc_trace_posted(r);
     if (r->recv.inside)
         wc_request_insert_inside(r);
     else
@@ -76,6 +78,8 @@ wc_request *wc_request_matched(wc_mpi_comm *c, int source, int tag) {
     wc_request *r = describe(NULL, 0, MPI_BYTE, source, tag, c);
     r->recv.state = WC_RECV_FILLING; /* it can't be taken back, nor cancelled */
     wc_core_posted(&L.core, &r->recv);
+    if (L.traced)
+        wc_trace_posted(r);
     return r;
 }
 

@@ -241,14 +241,23 @@ static void release_handle(wc_request *r) {
 void wc_request_handed(wc_request *r, int source, int tag) {
     if (L.watched)
         wc_watch_count_handed(r->recv.comm, source, tag);
+    if (L.traced)
+        wc_trace_received(r, source, tag);
     wc_core_handed(&L.core, &r->recv, source, tag);
+}
+
+/* It was cancelled. */
+static void forget(wc_request *r) {
+    if (L.traced)
+        wc_trace_cancelled(r);
+    wc_core_forget(&L.core, &r->recv);
 }
 
 static void note_handed(wc_request *r) {
     int cancelled = 0;
     PMPI_Test_cancelled(&r->status, &cancelled);
     if (cancelled)
-        wc_core_forget(&L.core, &r->recv);
+        forget(r);
     else if (!r->recv.handed)
         wc_request_handed(r, r->status.MPI_SOURCE, r->status.MPI_TAG);
 }
@@ -267,7 +276,7 @@ int wc_request_finish(wc_request *r, MPI_Status *status) {
     bool two_handles = r->handle != r->inner;
     if (r->inner == MPI_REQUEST_NULL) {
         wc_request_make_cancelled(&own);
-        wc_core_forget(&L.core, &r->recv);
+        forget(r);
     } else {
         mend_status(r, &r->status);
         note_handed(r);

@@ -13,6 +13,13 @@ int wc_native_wait(MPI_Request *request, MPI_Status *status) {
     }
 }
 
+static void tell_of_send(const wc_stream *s, uint64_t bytes) {
+    if (L.watched)
+        wc_watch_count_sent(s, 1);
+    if (L.traced)
+        wc_trace_send(s, bytes);
+}
+
 wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
     if (to == MPI_PROC_NULL || L.way == WC_WAY_OFF)
         return NULL;
@@ -25,8 +32,8 @@ wc_stream *wc_send_count(int count, MPI_Datatype type, int to, int tag, MPI_Comm
         wc_core_before_send(&L.core, &c->core, to);
     wc_stream *s = wc_core_out(&L.core, &c->core, to, tag);
     s->sent++;
-    if (L.watched)
-        wc_watch_count_sent(s, 1);
+    if (L.slow_only)
+        tell_of_send(s, (uint64_t)count * wc_type_bytes_of(type));
     return s;
 }
 
@@ -34,6 +41,8 @@ void wc_send_uncount(wc_stream *s) {
     s->sent--;
     if (L.watched)
         wc_watch_count_sent(s, -1);
+    if (L.traced)
+        wc_trace_take_back(s);
 }
 
 static wc_stream *count_send(int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {

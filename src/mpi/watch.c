@@ -480,7 +480,7 @@ void wc_watch_start(void) {
     outside();
     for (wc_comm *c = L.core.comms; c; c = c->next)
         watched(wc_comm_from_core(c));
-    L.watched = true;
+    L.watched = L.slow_only = true;
     wc_layer_update();
 }
 

@@ -119,6 +119,7 @@ static void stop(bool mark, wc_error *error) {
         wc_store_mark_finished(R.settings.dir, R.run_id, error);
     wc_agree(error);
     wc_layer_detach();
+    wc_trace_close();
     wc_writer_stop(R.writer);
     wc_lent_stop_copier();
     R.writer = NULL;
@@ -192,6 +193,9 @@ static wc_status start_parts(wc_error *error) {
     wc_fault_setup(R.rank);
     if (wc_fault_check(error) == WC_OK && wc_store_load(&R.store, error) == WC_OK)
         wc_writer_start(&R.writer, error);
+    if (R.settings.trace && !wc_trace_open((size_t)R.settings.trace))
+        wc_error_set(error, WC_ERR_MEMORY, "WAVECUT_TRACE: there is no memory for %lld events",
+                     (long long)R.settings.trace);
     if (error->status == WC_OK)
         wc_writer_limit(R.writer, (uint64_t)R.settings.write_mb_s << 20);
     if (wc_agree(error) == WC_OK)
@@ -222,6 +226,7 @@ static wc_status attach(wc_error *error) {
 
 /* Frees what a wavecut_init that failed has begun. */
 static void undo_init(void) {
+    wc_trace_close();
     if (R.writer)
         wc_writer_stop(R.writer);
     wc_lent_stop_copier();
@@ -307,6 +312,8 @@ WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
     R.info.restarted = again;
     R.info.last_snapshot = again ? R.parent_id : 0;
     R.phase = WC_RUN_ON;
+    if (R.settings.trace)
+        wc_trace_begin();
     wc_trigger_start(wc_layer_now());
     if (again)
         wc_log_job(WC_LOG_INFO, "restarted from %s", R.chosen_path);

@@ -5,6 +5,7 @@
 #include "communicators.h"
 #include "requests.h"
 #include "runtime.h"
+#include "sequences.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -153,6 +154,7 @@ static void hand_back(void) {
         R.saved.data[i] = NULL; /* the core's now */
     }
     R.info.restored_messages = R.saved.count;
+    wc_sequences_go_on();
     wc_requests_post();
     wc_layer_update();
 }
@@ -170,7 +172,8 @@ static wc_status fill_from_chosen(wc_error *error) {
         check_messages(error);
     if (wc_agree(error) != WC_OK)
         return error->status;
-    wc_saved_stage(error);
+    if (wc_sequences_read(error) == WC_OK)
+        wc_saved_stage(error);
     if (wc_agree(error) != WC_OK)
         return error->status;
     load_state(error);

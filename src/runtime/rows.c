@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rows.h"
 
-#include "../mpi/layer.h"
+#include "log.h"
+#include "runtime.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,60 @@ static void add_message(wc_rows *rows, const wc_message *m, uint64_t sequence) {
     rows->sizes.payload_bytes += m->bytes;
 }
 
+/* Once. */
+static void tell_of_end(void) {
+    static bool told;
+    if (!told && wc_trace_has_ended())
+        wc_log_rank(WC_LOG_ERROR, "messages have so many different tags that the trace "
+                                  "(WAVECUT_TRACE) of this rank has ended");
+    told = wc_trace_has_ended();
+}
+
+static void add_events(wc_rows *rows) {
+    size_t n = wc_trace_events();
+    tell_of_end();
+    uint32_t rank = (uint32_t)L.core.config.rank;
+    rows->events = wc_core_alloc(n * sizeof *rows->events);
+    for (size_t i = 0; i < n; i++) {
+        const wc_trace_event *e = wc_trace_event_at(i);
+        if (e->kind == WC_TRACE_NOTHING)
+            continue;
+        rows->events[rows->sizes.events++] = (wc_event_row){.rank = rank,
+                                                            .kind = e->kind,
+                                                            .peer = (uint32_t)e->peer,
+                                                            .tag = e->tag,
+                                                            .comm = e->comm,
+                                                            .sequence = e->sequence,
+                                                            .bytes = e->bytes,
+                                                            .time = e->time};
+    }
+    rows->event_index =
+        (wc_event_index_row){.count = rows->sizes.events, .dropped = wc_trace_dropped()};
+    rows->sizes.traced = 1;
+}
+
+static void add_streams(wc_rows *rows) {
+    size_t n = wc_trace_streams(NULL, 0);
+    wc_trace_stream *list = wc_core_alloc(n * sizeof *list);
+    wc_trace_streams(list, n);
+    rows->streams = wc_core_alloc(n * sizeof *rows->streams);
+    for (size_t i = 0; i < n; i++)
+        rows->streams[i] = (wc_stream_row){.rank = (uint32_t)L.core.config.rank,
+                                           .kind = list[i].out ? WC_EVENT_SEND : WC_EVENT_RECEIVE,
+                                           .peer = (uint32_t)list[i].peer,
+                                           .tag = list[i].tag,
+                                           .comm = list[i].comm,
+                                           .count = list[i].count};
+    rows->sizes.streams = n;
+    free(list);
+}
+
 void wc_rows_settle(wc_rows *rows) {
+    if (R.settings.trace) {
+        add_events(rows);
+        add_streams(rows);
+    }
+
     size_t n = wc_core_channels(&L.core, NULL, 0);
     wc_channel_count *counts = wc_core_alloc(n * sizeof *counts);
     uint64_t *sequences = wc_core_alloc(n * sizeof *sequences);
@@ -109,6 +163,7 @@ void wc_rows_shift(wc_rows *rows, const wc_channel_sizes *before) {
         rows->messages[i].offset += before->payload_bytes;
     for (uint64_t i = 0; i < rows->sizes.communicators; i++)
         rows->communicators[i].members_first += before->members;
+    rows->event_index.first = before->events;
 }
 
 void wc_rows_free(wc_rows *rows) {
@@ -116,5 +171,7 @@ void wc_rows_free(wc_rows *rows) {
     free(rows->messages);
     free(rows->communicators);
     free(rows->members);
+    free(rows->events);
+    free(rows->streams);
     *rows = (wc_rows){0};
 }

@@ -10,13 +10,16 @@ typedef struct wc_rows {
     wc_message_row *messages; /* in the order of core.cut */
     wc_comm_row *communicators;
     uint32_t *members;
+    wc_event_row *events; /* of the trace, like the two that follow */
+    wc_stream_row *streams;
+    wc_event_index_row event_index;
     wc_channel_sizes sizes; /* of this rank */
 } wc_rows;
 
 /* The communicators whose first member this rank is, as they are now: call it at the record. */
 void wc_rows_record(wc_rows *rows);
 
-/* Counters and messages of the cut, which must be complete. Call it between settled and finished.
+/* Counters and messages of the cut, which must be complete, and the trace up to now. Call it between settled and finished.
  */
 void wc_rows_settle(wc_rows *rows);
 

@@ -568,6 +568,17 @@ static void write_messages(void) {
           place->members + before->members * sizeof *S.rows.members, NO_SUMS);
 }
 
+static void write_trace(void) {
+    const wc_channel_place *place = &S.channels.place;
+    const wc_channel_sizes *before = &S.before.sizes, *own = &S.rows.sizes;
+    queue(S.rows.events, own->events * sizeof *S.rows.events,
+          place->events + before->events * sizeof *S.rows.events, NO_SUMS);
+    queue(&S.rows.event_index, own->traced * sizeof S.rows.event_index,
+          place->event_index + before->traced * sizeof S.rows.event_index, NO_SUMS);
+    queue(S.rows.streams, own->streams * sizeof *S.rows.streams,
+          place->streams + before->streams * sizeof *S.rows.streams, NO_SUMS);
+}
+
 static void write_rank_row(void) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < R.staging.count; i++)
@@ -594,6 +605,7 @@ static void write_rest(void) {
         return;
     }
     write_messages();
+    write_trace();
     write_rank_row();
     wc_writer_sync(R.writer, &error);
     keep_error(&error);

@@ -33,6 +33,7 @@ typedef struct wc_settings {
     int64_t write_mb_s; /* MiB per second that a rank writes at most; 0: no limit */
     double timeout_s;   /* a cut that can't be completed for so long is void */
     int64_t voids;      /* in a row before a request is given up */
+    int64_t trace;      /* events that are kept on each rank; 0: none */
 } wc_settings;
 
 /* The later ones come first. */

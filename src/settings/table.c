@@ -154,6 +154,9 @@ static const wc_setting table[] = {
     {"timeout", "30", &SECONDS, FIELD(timeout_s),
      "time after which a snapshot that can't be completed is given up"},
     {"voids", "3", &COUNT_FROM_1, FIELD(voids), "attempts before a request is given up"},
+    {"trace", "0", &COUNT, FIELD(trace),
+     "events that each rank keeps for snapshots: the latest messages sent and received, 48 bytes "
+     "each; 0: no trace"},
     {"watch", "", &EARLY_DIRECTORY, 0,
      "for `wavecut waits`; read in `MPI_Init`, with or without `wavecut_init`"},
     {"store_module", "", &EARLY_FILE, 0,

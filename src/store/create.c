@@ -425,11 +425,15 @@ wc_status wc_store_add_channels(wc_store_file *f, const wc_channel_sizes *sizes,
                {WC_TABLE_MESSAGES, sizes->messages, &place->messages},
                {WC_TABLE_PAYLOAD, sizes->payload_bytes, &place->payload},
                {WC_TABLE_COMMUNICATORS, sizes->communicators, &place->communicators},
-               {WC_TABLE_MEMBERS, sizes->members, &place->members}};
+               {WC_TABLE_MEMBERS, sizes->members, &place->members},
+               {WC_TABLE_EVENTS, sizes->events, &place->events},
+               {WC_TABLE_EVENT_INDEX, sizes->traced, &place->event_index},
+               {WC_TABLE_STREAMS, sizes->streams, &place->streams}};
+    const size_t count = sizeof all / sizeof *all - (sizes->traced ? 0 : 3);
     wc_status status = WC_OK;
     wc_quiet quiet;
     wc_quiet_begin(&quiet);
-    for (size_t i = 0; i < sizeof all / sizeof *all && status == WC_OK; i++)
+    for (size_t i = 0; i < count && status == WC_OK; i++)
         status = add_table(f, all[i].table, all[i].rows, all[i].offset, error);
     if (status == WC_OK)
         status = take_space(f, error);

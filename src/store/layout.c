@@ -62,6 +62,28 @@ static const wc_field comm_fields[] = {FIELD(wc_comm_row, uid, U64),
                                        FIELD(wc_comm_row, how, TEXT),
                                        END};
 
+static const wc_field event_fields[] = {FIELD(wc_event_row, rank, U32),
+                                        FIELD(wc_event_row, kind, U32),
+                                        FIELD(wc_event_row, peer, U32),
+                                        FIELD(wc_event_row, tag, I32),
+                                        FIELD(wc_event_row, comm, U64),
+                                        FIELD(wc_event_row, sequence, U64),
+                                        FIELD(wc_event_row, bytes, U64),
+                                        FIELD(wc_event_row, time, F64),
+                                        END};
+
+static const wc_field event_index_fields[] = {FIELD(wc_event_index_row, first, U64),
+                                              FIELD(wc_event_index_row, count, U64),
+                                              FIELD(wc_event_index_row, dropped, U64), END};
+
+static const wc_field stream_fields[] = {FIELD(wc_stream_row, rank, U32),
+                                         FIELD(wc_stream_row, kind, U32),
+                                         FIELD(wc_stream_row, peer, U32),
+                                         FIELD(wc_stream_row, tag, I32),
+                                         FIELD(wc_stream_row, comm, U64),
+                                         FIELD(wc_stream_row, count, U64),
+                                         END};
+
 static const wc_field request_fields[] = {
     FIELD(wc_request_row, state, TEXT), FIELD(wc_request_row, source, I32),
     FIELD(wc_request_row, tag, I32),    FIELD(wc_request_row, comm, U64),
@@ -75,6 +97,9 @@ _Static_assert(sizeof(wc_rank_row) == 136, "row of /ranks");
 _Static_assert(sizeof(wc_counter_row) == 40, "row of /channels/counters");
 _Static_assert(sizeof(wc_message_row) == 56, "row of /channels/messages");
 _Static_assert(sizeof(wc_comm_row) == 72, "row of /communicators");
+_Static_assert(sizeof(wc_event_row) == 48, "row of /trace/events");
+_Static_assert(sizeof(wc_event_index_row) == 24, "row of /trace/index");
+_Static_assert(sizeof(wc_stream_row) == 32, "row of /trace/streams");
 _Static_assert(sizeof(wc_request_row) == 432, "element of a protected array of requests");
 
 static const struct {
@@ -90,6 +115,9 @@ static const struct {
     [WC_TABLE_COMMUNICATORS] = {"/communicators", sizeof(wc_comm_row), comm_fields},
     [WC_TABLE_MEMBERS] = {"/communicator_members", sizeof(uint32_t), NULL},
     [WC_TABLE_PAYLOAD] = {"/channels/payload", 1, NULL},
+    [WC_TABLE_EVENTS] = {"/trace/events", sizeof(wc_event_row), event_fields},
+    [WC_TABLE_EVENT_INDEX] = {"/trace/index", sizeof(wc_event_index_row), event_index_fields},
+    [WC_TABLE_STREAMS] = {"/trace/streams", sizeof(wc_stream_row), stream_fields},
 };
 
 const char *wc_table_path(wc_table table) {

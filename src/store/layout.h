@@ -19,6 +19,9 @@ typedef enum wc_table {
     WC_TABLE_COMMUNICATORS,
     WC_TABLE_MEMBERS,
     WC_TABLE_PAYLOAD, /* bytes; not a table, but made and found like one */
+    WC_TABLE_EVENTS,  /* from here on: of a trace, all of them or none */
+    WC_TABLE_EVENT_INDEX,
+    WC_TABLE_STREAMS,
     WC_TABLES
 } wc_table;
 

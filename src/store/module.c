@@ -30,6 +30,8 @@ static wc_store_api api = {
     .reader_check_move = wc_reader_check_move,
     .reader_verify = wc_reader_verify,
     .conf_parse = wc_conf_parse,
+    .reader_streams = wc_reader_streams,
+    .reader_consistency = wc_reader_consistency,
 };
 
 __attribute__((visibility("default"))) const wc_store_api *wc_store_module(void) {

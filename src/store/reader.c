@@ -106,7 +106,10 @@ void wc_reader_sizes(const wc_reader *r, wc_channel_sizes *sizes) {
                                 .messages = r->tables[WC_TABLE_MESSAGES].count,
                                 .payload_bytes = r->tables[WC_TABLE_PAYLOAD].count,
                                 .communicators = r->tables[WC_TABLE_COMMUNICATORS].count,
-                                .members = r->tables[WC_TABLE_MEMBERS].count};
+                                .members = r->tables[WC_TABLE_MEMBERS].count,
+                                .events = r->tables[WC_TABLE_EVENTS].count,
+                                .streams = r->tables[WC_TABLE_STREAMS].count,
+                                .traced = r->tables[WC_TABLE_EVENT_INDEX].count};
 }
 
 wc_status wc_reader_check_tables(wc_reader *r, wc_error *error) {
@@ -201,6 +204,28 @@ wc_status wc_reader_members(wc_reader *r, uint32_t **members, size_t *count, wc_
     if (status == WC_OK)
         *members = found;
     return status;
+}
+
+wc_status wc_reader_event_index(wc_reader *r, wc_event_index_row **rows, size_t *count,
+                                wc_error *error) {
+    void *found = NULL;
+    wc_status status = wc_reader_rows(r, WC_TABLE_EVENT_INDEX, &found, count, error);
+    if (status == WC_OK)
+        *rows = found;
+    return status;
+}
+
+wc_status wc_reader_streams(wc_reader *r, wc_stream_row **rows, size_t *count, wc_error *error) {
+    void *found = NULL;
+    wc_status status = wc_reader_rows(r, WC_TABLE_STREAMS, &found, count, error);
+    if (status == WC_OK)
+        *rows = found;
+    return status;
+}
+
+wc_status wc_reader_events_at(wc_reader *r, uint64_t first, size_t count, wc_event_row *rows,
+                              wc_error *error) {
+    return rows_at(r, WC_TABLE_EVENTS, first, count, rows, error);
 }
 
 wc_status wc_reader_communicators(wc_reader *r, wc_comm_row **rows, size_t *count,

@@ -25,7 +25,7 @@
 #define WC_STORE_NAME_BYTES 256 /* a protected name with its terminating zero */
 #define WC_STORE_MAX_DIMS WC_BOX_DIMS
 #define WC_STORE_PAGE 4096 /* where large data begin */
-#define WC_STORE_REASON_BYTES 256
+#define WC_STORE_REASON_BYTES 400
 
 /* One protected name as the whole job sees it. */
 typedef struct wc_array {
@@ -138,6 +138,46 @@ typedef struct wc_comm_row {
                      "merge" */
 } wc_comm_row;
 
+/* One row of /trace/events. No padding. Without a peer: the rank itself; without a tag: -1. */
+typedef struct wc_event_row {
+    uint32_t rank;
+    uint32_t kind; /* wc_event_kind */
+    uint32_t peer; /* job rank */
+    int32_t tag;
+    uint64_t comm; /* uid; 0: none */
+    uint64_t
+        sequence; /* of a message in its stream, UINT64_MAX: not known; else the attempt's number */
+    uint64_t bytes;
+    double time; /* seconds since the epoch */
+} wc_event_row;
+
+typedef enum wc_event_kind {
+    WC_EVENT_SEND = 1,
+    WC_EVENT_RECEIVE,
+    WC_EVENT_MARKER_SENT,
+    WC_EVENT_MARKER_RECEIVED,
+    WC_EVENT_RECORD,
+    WC_EVENT_ARMED,
+    WC_EVENT_CLOSED,
+    WC_EVENT_KINDS
+} wc_event_kind;
+
+/* One row of /trace/index: where a rank's events are. No padding. */
+typedef struct wc_event_index_row {
+    uint64_t first, count;
+    uint64_t dropped; /* older ones, which had no room */
+} wc_event_index_row;
+
+/* One row of /trace/streams: what a rank had counted at its record. No padding. */
+typedef struct wc_stream_row {
+    uint32_t rank;
+    uint32_t kind; /* WC_EVENT_SEND or WC_EVENT_RECEIVE */
+    uint32_t peer; /* job rank */
+    int32_t tag;
+    uint64_t comm; /* uid */
+    uint64_t count;
+} wc_stream_row;
+
 /* What is known when the file is made. Strings are the caller's. */
 typedef struct wc_snapshot_head {
     uint64_t id;
@@ -156,10 +196,12 @@ typedef struct wc_snapshot_head {
 
 typedef struct wc_channel_sizes {
     uint64_t counters, messages, payload_bytes, communicators, members;
+    uint64_t events, streams, traced; /* traced: ranks with a trace; 0: there is none, else all */
 } wc_channel_sizes;
 
 typedef struct wc_channel_place { /* file offsets of the first element; 0 where the size is 0 */
     uint64_t counters, messages, payload, communicators, members;
+    uint64_t events, event_index, streams;
 } wc_channel_place;
 
 /* ---- writing: rank 0 only ---- */
@@ -175,7 +217,7 @@ wc_status wc_store_create(const char *dir, const wc_snapshot_head *head, const w
                           size_t narrays, wc_array_place *places, uint64_t *ranks_place,
                           wc_store_file **file, wc_error *error);
 
-/* Adds the channel datasets, whose sizes are known only after the close. */
+/* Adds the datasets of channels and of the trace, whose sizes are known only after the close. */
 wc_status wc_store_add_channels(wc_store_file *file, const wc_channel_sizes *sizes,
                                 wc_channel_place *place, wc_error *error);
 
@@ -315,11 +357,54 @@ void wc_reader_watch(wc_reader *reader, wc_reader_watcher watch, void *context);
  */
 wc_status wc_reader_check_move(wc_reader *reader, uint32_t rank, uint32_t ranks, wc_error *error);
 
+/* A trace is optional: without one there are no rows, and the counts are 0. */
+wc_status wc_reader_event_index(wc_reader *reader, wc_event_index_row **rows, size_t *count,
+                                wc_error *error);
+wc_status wc_reader_streams(wc_reader *reader, wc_stream_row **rows, size_t *count,
+                            wc_error *error);
+wc_status wc_reader_events_at(wc_reader *reader, uint64_t first, size_t count, wc_event_row *rows,
+                              wc_error *error);
+
+/* ---- consistency ---- */
+
+typedef enum wc_witness_kind {
+    WC_WITNESS_NONE,
+    WC_WITNESS_ORPHAN, /* received before its receiver's record, sent after its sender's */
+    WC_WITNESS_TWICE,  /* received and in flight */
+    WC_WITNESS_LOST    /* sent, and neither */
+} wc_witness_kind;
+
+/* What shows that a cut is none. */
+typedef struct wc_witness {
+    wc_witness_kind kind;
+    uint64_t comm;
+    uint32_t source, destination;           /* job ranks */
+    uint64_t source_step, destination_step; /* of their records */
+    int32_t tag;                            /* -1: of all tags of the channel */
+    bool named;                             /* a message is known, from a trace: */
+    uint64_t sequence, bytes;
+    uint64_t sent, received, in_flight; /* else how many there are */
+    char text[WC_STORE_REASON_BYTES];
+} wc_witness;
+
+typedef struct wc_consistency {
+    uint64_t findings;  /* 0: it is a consistent cut, as far as the file tells */
+    wc_witness witness; /* the first of them */
+    uint64_t events;    /* in the trace; 0: there is none */
+    bool traced;        /* it goes back to each rank's record: the vector clocks have been judged */
+} wc_consistency;
+
+/* Consistent in the sense of Definition 1.2: by the channels' counters and, where there is a trace, by its streams and events. An
+ * inconsistent one is no error. Errors: DAMAGED (what is read doesn't fit its hashes, or itself), IO, MEMORY. */
+wc_status wc_reader_consistency(wc_reader *reader, wc_consistency *result, wc_error *error);
+
 /* What verification found. */
 typedef struct wc_verdict {
     uint64_t extents, messages, bytes; /* checked */
     uint64_t failures;
     char first_failure[WC_STORE_REASON_BYTES];
+    wc_consistency consistency; /* judged if `judged`: not where tables are damaged */
+    bool judged;
 } wc_verdict;
 
 /* Checks every extent, every message, every counter row (sent = received + in flight, in flight =

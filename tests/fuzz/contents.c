@@ -119,12 +119,16 @@ ADD_TABLE(wc_rank_row, ranks)
 ADD_TABLE(wc_counter_row, counters)
 ADD_TABLE(wc_comm_row, communicators)
 ADD_TABLE(uint32_t, members)
+ADD_TABLE(wc_event_index_row, event_index)
+ADD_TABLE(wc_event_row, events)
+ADD_TABLE(wc_stream_row, streams)
 
 wc_status contents_read(const char *path, uint64_t *digest, wc_error *error) {
     XXH3_state_t hash;
     wc_reader *reader;
     wc_status (*const parts[])(XXH3_state_t *, wc_reader *, wc_error *) = {
-        add_arrays, add_ranks, add_counters, add_communicators, add_members, add_messages};
+        add_arrays,   add_ranks,       add_counters, add_communicators, add_members,
+        add_messages, add_event_index, add_events,   add_streams};
     wc_status status = wc_reader_open(path, &reader, error);
     if (status != WC_OK)
         return status;

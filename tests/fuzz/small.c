@@ -50,6 +50,18 @@ static const wc_comm_row comms[] = {{.uid = 0x1111, .members_count = RANKS, .how
 
 static const uint32_t members[] = {0, 1, 1, 0};
 
+static const wc_event_row events[] = {{0, WC_EVENT_SEND, 1, 5, 0x1111, 0, 77, 1.0},
+                                      {0, WC_EVENT_RECORD, 0, -1, 0, 1, 0, 1.5},
+                                      {0, WC_EVENT_RECEIVE, 1, 7, 0x2222, 0, 30, 2.0},
+                                      {1, WC_EVENT_SEND, 0, 7, 0x2222, 0, 30, 1.0},
+                                      {1, WC_EVENT_RECORD, 1, -1, 0, 1, 0, 1.5},
+                                      {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 0, 77, 2.0}};
+
+static const wc_event_index_row event_index[] = {{0, 3, 0}, {3, 3, 9}};
+
+static const wc_stream_row streams[] = {{0, WC_EVENT_SEND, 1, 5, 0x1111, 1},
+                                        {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 0}};
+
 static wc_status put(int fd, const void *from, size_t bytes, uint64_t to, wc_error *error) {
     if (bytes && pwrite(fd, from, bytes, (off_t)to) != (ssize_t)bytes)
         return wc_error_set(error, WC_ERR_IO, "the small snapshot can't be written: %m");
@@ -123,6 +135,13 @@ static wc_status write_state(int fd, const wc_array_place *places, uint64_t rank
     return status;
 }
 
+static wc_status write_trace(int fd, const wc_channel_place *place, wc_error *error) {
+    wc_status status = put(fd, events, sizeof events, place->events, error);
+    if (status == WC_OK)
+        status = put(fd, event_index, sizeof event_index, place->event_index, error);
+    return status == WC_OK ? put(fd, streams, sizeof streams, place->streams, error) : status;
+}
+
 static wc_status write_channels(int fd, wc_store_file *file, wc_error *error) {
     char payload[256];
     wc_message_row rows[MESSAGES];
@@ -146,7 +165,10 @@ static wc_status write_channels(int fd, wc_store_file *file, wc_error *error) {
                               .messages = MESSAGES,
                               .payload_bytes = offset,
                               .communicators = sizeof comms / sizeof *comms,
-                              .members = sizeof members / sizeof *members};
+                              .members = sizeof members / sizeof *members,
+                              .events = sizeof events / sizeof *events,
+                              .streams = sizeof streams / sizeof *streams,
+                              .traced = RANKS};
     wc_status status = wc_store_add_channels(file, &sizes, &place, error);
     if (status == WC_OK)
         status = put(fd, payload, offset, place.payload, error);
@@ -156,7 +178,9 @@ static wc_status write_channels(int fd, wc_store_file *file, wc_error *error) {
         status = put(fd, counters, sizeof counters, place.counters, error);
     if (status == WC_OK)
         status = put(fd, comms, sizeof comms, place.communicators, error);
-    return status == WC_OK ? put(fd, members, sizeof members, place.members, error) : status;
+    if (status == WC_OK)
+        status = put(fd, members, sizeof members, place.members, error);
+    return status == WC_OK ? write_trace(fd, &place, error) : status;
 }
 
 static wc_status write_all(wc_store_file *file, const wc_array_place *places, uint64_t ranks_place,

@@ -12,7 +12,7 @@
 
 typedef struct arguments {
     uint64_t seeds, first;
-    bool verbose, stop;
+    bool verbose, stop, traced;
     const char *fault;
 } arguments;
 
@@ -21,6 +21,7 @@ static const struct argp_option argp_options[] = {
     {"first", 'f', "SEED", 0, "Begin with this one (1)", 0},
     {"seed", 's', "SEED", 0, "Run this one alone", 0},
     {"stop", 'x', NULL, 0, "Stop at the first problem", 0},
+    {"trace", 't', NULL, 0, "Trace all programs, and judge the traces; none is a problem", 0},
     {"verbose", 'v', NULL, 0, "Tell each event", 0},
     {"break", 'b', "RULE", 0,
      "Break one rule: stash, markers, take_back, order or carry; passes if that is found", 0},
@@ -41,6 +42,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case 'x':
         a->stop = true;
+        return 0;
+    case 't':
+        a->traced = true;
         return 0;
     case 'v':
         a->verbose = true;
@@ -66,7 +70,7 @@ static void tell_seed(int number) {
 
 int main(int argc, char **argv) {
     arguments a = {.seeds = 1000, .first = 1};
-    unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0;
+    unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0, traces = 0;
     const struct argp argp = {.options = argp_options,
                               .parser = parse,
                               .doc = "The protocol core under seeded schedules."};
@@ -75,7 +79,9 @@ int main(int argc, char **argv) {
     signal(SIGSEGV, tell_seed);
     for (uint64_t seed = a.first; seed < a.first + a.seeds && (!(a.fault || a.stop) || !problems);
          seed++) {
-        sim_run(&(sim_options){.seed = seed, .verbose = a.verbose, .fault = a.fault});
+        sim_run(&(sim_options){
+            .seed = seed, .verbose = a.verbose, .traced = a.traced, .fault = a.fault});
+        traces += J.traces;
         commits[J.immediate] += J.commits;
         for (int i = 0; i < 64; i++) {
             by_reason[i] += J.voids[i];
@@ -84,10 +90,13 @@ int main(int argc, char **argv) {
         if (!J.problem[0])
             continue;
         problems++;
-        printf("seed %llu: %s\n  again: %s --seed %llu --verbose%s%s\n", (unsigned long long)seed,
-               J.problem, argv[0], (unsigned long long)seed, a.fault ? " --break " : "",
-               a.fault ? a.fault : "");
+        printf("seed %llu: %s\n  again: %s --seed %llu --verbose%s%s%s\n", (unsigned long long)seed,
+               J.problem, argv[0], (unsigned long long)seed, a.traced ? " --trace" : "",
+               a.fault ? " --break " : "", a.fault ? a.fault : "");
     }
+    if (a.traced)
+        printf("%u cuts have the vector clocks of their traces\n", traces);
+    problems += a.traced && !traces;
     for (int i = 0; i < 64; i++)
         if (by_reason[i])
             printf("%8u void: %s\n", by_reason[i], wc_reason_text((wc_reason)i));

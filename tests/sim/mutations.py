@@ -113,3 +113,17 @@ MUTATIONS = [
      [("    wc_open(WC_OPEN_MESSAGE, call);\n", ""), ("    wc_close(WC_OPEN_MESSAGE);\n", "")], 2000),
     ("a blocking send does not pull", "mpi/send.c", [("(L.core.armed || L.watched);\n}", "false;\n}")], 5000),
 ]
+
+# The same with a trace.
+TRACED = [
+    ("trace: a receive takes the next number whatever was posted before it", "mpi/trace.c",
+     [("        if (e->stream == t->stream && e->place == UNKNOWN)\n", "        if (e == t)\n")], 2000),
+    ("trace: receives of any source or tag take no message of a stream", "mpi/trace.c",
+     [("    const wc_traced *e = T.wild ? T.first : t;\n", "    const wc_traced *e = t;\n")], 2000),
+    ("trace: the numbers of sends begin again with a restart", "mpi/trace.c",
+     [("    s->sent += direction == WC_OUT ? n : 0;\n", "")], 2000),
+    ("trace: what is counted at the closing is saved", "mpi/trace.c",
+     [(".count = s->cut_handed", ".count = direction == WC_OUT ? s->sent : s->known")], 5000),
+    ("trace: a receive is told of when it starts to be received", "mpi/trace.c",
+     [("    t->stream->known++;\n", "    t->stream->known++;\n    t->stream->handed++;\n")], 2000),
+]

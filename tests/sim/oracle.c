@@ -31,6 +31,7 @@ static void clear_cut(cut *c) {
 }
 
 void sim_oracle_clear(void) {
+    sim_traced_clear();
     clear_cut(&open);
     clear_cut(&last);
 }
@@ -216,6 +217,7 @@ void sim_oracle_finished(const wc_vote *outcome) {
     open.messages[me->rank] = list;
     open.count[me->rank] = messages->count;
     J.in_flight += (unsigned)messages->count;
+    sim_traced_finished();
     if (++open.ranks < (unsigned)J.members)
         return;
     if (!J.problem[0])
@@ -250,6 +252,7 @@ bool sim_oracle_restart(void) {
     for (int i = 0; i < J.ranks; i++)
         J.at[i].state = last.state[i];
     clear_cut(&open);
+    sim_traced_restart();
     sim_oracle_open();
     return true;
 }

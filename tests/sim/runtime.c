@@ -79,6 +79,7 @@ static bool busy(void) {
 static void finalize(void) {
     wc_layer_leave();
     wc_layer_detach();
+    wc_trace_close();
 }
 
 /* ---- in the place of the calls of wavecut.h ---- */
@@ -117,6 +118,7 @@ void sim_runtime_begin(void) {
     wc_layer_set_immediate(J.immediate);
     if (J.restarted)
         sim_oracle_give_back();
+    sim_traced_begin();
     wc_layer_update();
 }
 

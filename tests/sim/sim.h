@@ -17,6 +17,7 @@
  *   delicate.c    programs that are legal and easily broken
  *   groups.c      programs with intercommunicators, and communicators of some ranks
  *   persistent.c  programs with persistent requests
+ *   traced.c      judges the trace
  *   oracle.c      judges each cut, each hand-over and the end of the run, by its own account
  *   main.c        wavecut-sim: many seeds
  *   points.c      section 7 of protocol.md, point by point
@@ -123,6 +124,7 @@ typedef struct sim_options {
     uint64_t seed;
     bool verbose;
     bool quiet;        /* no requests by chance, no failing disk, no preemption */
+    bool traced;       /* with a trace, which is judged, too */
     int dies_at;       /* turn at which the job dies, and is restarted; 0: by the seed */
     int members;       /* so many ranks take part in snapshots, the first ones; 0: all */
     const char *fault; /* the rule to break; NULL: none */
@@ -142,6 +144,7 @@ typedef struct sim_job {
     unsigned restarted;      /* times */
     sim_rank at[SIM_RANKS];
     unsigned commits, voids[64];
+    unsigned traces;              /* that were judged */
     unsigned in_flight, restored; /* messages: in all cuts, and those that came back */
     uint64_t turns;
     char problem[256];
@@ -222,6 +225,13 @@ const void *sim_gather_all(MPI_Comm comm, const void *mine, size_t bytes);
 void sim_runtime_begin(void); /* in the place of wavecut_init and wavecut_restore */
 void sim_safepoint(void);
 void sim_restore_message(uint64_t uid, int source, int tag, const void *data, size_t bytes);
+
+/* ---- traced.c ---- */
+
+void sim_traced_begin(void);
+void sim_traced_finished(void); /* this rank's part of a cut that is committed */
+void sim_traced_restart(void);
+void sim_traced_clear(void);
 
 /* ---- traffic.c: what programs are made of. Ranks are those of the world. ---- */
 

@@ -62,6 +62,30 @@ static const wc_comm_row comms[COMMS] = {
 
 static const uint32_t members[MEMBERS] = {0, 1, 2, 0, 2};
 
+/* The message with tag 5 in flight is number 3 of its stream, number 4 was sent behind the record. */
+static const wc_event_row events[] = {{0, WC_EVENT_ARMED, 0, -1, 0, 1, 0, 1.0},
+                                      {0, WC_EVENT_SEND, 1, 5, 0x1111, 2, 100, 1.1},
+                                      {0, WC_EVENT_SEND, 1, 5, 0x1111, 3, 13, 1.2},
+                                      {0, WC_EVENT_RECORD, 0, -1, 0, 1, 0, 1.3},
+                                      {0, WC_EVENT_SEND, 1, 5, 0x1111, 4, 64, 1.4},
+                                      {0, WC_EVENT_CLOSED, 0, -1, 0, 1, 0, 1.5},
+                                      {1, WC_EVENT_ARMED, 1, -1, 0, 1, 0, 1.0},
+                                      {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 2, 100, 1.2},
+                                      {1, WC_EVENT_RECORD, 1, -1, 0, 1, 0, 1.3},
+                                      {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 3, 13, 1.4},
+                                      {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 4, 64, 1.5},
+                                      {1, WC_EVENT_CLOSED, 1, -1, 0, 1, 0, 1.6},
+                                      {2, WC_EVENT_MARKER_SENT, 1, -1, 0x1111, 1, 0, 1},
+                                      {2, WC_EVENT_RECORD, 2, -1, 0, 1, 0, 1.3}};
+
+static const wc_event_index_row event_index[JOB_RANKS] = {{0, 6, 2}, {6, 6, 0}, {12, 2, 0}};
+
+static const wc_stream_row streams[] = {{0, WC_EVENT_SEND, 1, 5, 0x1111, 4},
+                                        {1, WC_EVENT_RECEIVE, 0, 5, 0x1111, 3},
+                                        {2, WC_EVENT_SEND, 0, 7, 0x2222, 11}};
+
+enum { EVENTS = sizeof events / sizeof *events, STREAMS = sizeof streams / sizeof *streams };
+
 void job_path(const char *dir, uint64_t id, char path[PATH_MAX]) {
     wc_store_snapshot_path(dir, id, path, PATH_MAX);
 }
@@ -281,6 +305,39 @@ static void write_channels(wc_writer *writer, unsigned seed, const wc_channel_pl
         free(data[i]);
 }
 
+static void spoil_trace(wc_event_row *rows, wc_event_index_row *index, wc_stream_row *counted,
+                        job_mistake mistake) {
+    if (mistake == JOB_ORPHAN) {
+        rows[8].kind = WC_EVENT_CLOSED;
+        rows[11].kind = WC_EVENT_RECORD;
+    }
+    if (mistake == JOB_RECEIVED_TWICE)
+        counted[1].count++;
+    if (mistake == JOB_SEND_MISSING)
+        rows[4].sequence++;
+    if (mistake == JOB_UNKNOWN_EVENT)
+        rows[7].peer = JOB_RANKS;
+    if (mistake == JOB_EVENTS_OVERLAP)
+        index[2].first--;
+}
+
+static void write_trace(wc_writer *writer, const wc_channel_place *place, job_mistake mistake) {
+    wc_event_row rows[EVENTS];
+    wc_event_index_row index[JOB_RANKS];
+    wc_stream_row counted[STREAMS];
+    wc_error error = {WC_OK, ""};
+    memcpy(rows, events, sizeof events);
+    memcpy(index, event_index, sizeof event_index);
+    memcpy(counted, streams, sizeof streams);
+    spoil_trace(rows, index, counted, mistake);
+    queue(writer, rows, sizeof rows, place->events, NO_SUMS);
+    queue(writer, index, sizeof index, place->event_index, NO_SUMS);
+    queue(writer, counted, sizeof counted, place->streams, NO_SUMS);
+    wc_writer_wait(writer, &error);
+    if (error.status != WC_OK)
+        fail_msg("%s", error.text);
+}
+
 static wc_store_file *create(const char *dir, uint64_t id, wc_array_place *places,
                              uint64_t *ranks_place) {
     wc_array arrays[JOB_ARRAYS];
@@ -328,13 +385,19 @@ wc_store_file *job_prepare(const char *dir, uint64_t id, unsigned seed, job_mist
             fail_msg("%s", error.text);
         write_state(&ranks[r], r, seed, places, ranks_place, mistake);
     }
-    wc_channel_sizes sizes = {
-        .counters = COUNTERS, .messages = JOB_MESSAGES, .communicators = COMMS, .members = MEMBERS};
+    wc_channel_sizes sizes = {.counters = COUNTERS,
+                              .messages = JOB_MESSAGES,
+                              .communicators = COMMS,
+                              .members = MEMBERS,
+                              .events = EVENTS,
+                              .streams = STREAMS,
+                              .traced = JOB_RANKS};
     for (int i = 0; i < JOB_MESSAGES; i++)
         sizes.payload_bytes += messages[i].bytes;
     if (wc_store_add_channels(file, &sizes, &channels, &error) != WC_OK)
         fail_msg("%s", error.text);
     write_channels(ranks[0].writer, seed, &channels, mistake);
+    write_trace(ranks[0].writer, &channels, mistake);
     for (int r = 0; r < JOB_RANKS; r++)
         finish_rank(&ranks[r]);
     return file;

@@ -49,6 +49,11 @@ typedef enum job_mistake {
     JOB_WRONG_ORDER,     /* a message's number in its channel */
     JOB_OUTSIDE_ARRAY,   /* first + count wraps around */
     JOB_UNKNOWN_MEMBER,
+    JOB_ORPHAN,         /* in the trace: rank 1 records behind its last receive */
+    JOB_RECEIVED_TWICE, /* a message in flight counts as received, too */
+    JOB_SEND_MISSING,   /* a number is missing among the sends */
+    JOB_UNKNOWN_EVENT,
+    JOB_EVENTS_OVERLAP,
     JOB_MISTAKES
 } job_mistake;
 
