@@ -32,17 +32,16 @@ static const struct argp argp = {
     .options = list,
     .parser = parse,
     .args_doc = "[FILE|DIR...]",
-    .doc =
-        "Reads snapshots and checks that they are whole and consistent cuts."
-        "\v"
-        "Checked are all bytes against their checksums, that the ranks' parts fill each array, "
-        "and that on each channel the messages sent are those received and those in flight. "
-        "Where the job has kept a trace (WAVECUT_TRACE) that is checked for each tag, and by "
-        "vector clocks: no rank's record may know of what another one did after its own. "
-        "A cut that is not consistent is shown with a witness: which message it is that was "
-        "received "
-        "before its receiver's record and sent after its sender's, or is lost, or there twice.\n\n"
-        "Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
+    .doc = "Reads snapshots and checks that they are whole and consistent cuts."
+           "\v"
+           "Checked are all bytes against their checksums, that the ranks' parts fill each array, "
+           "and that on each channel the messages sent are those received and those in flight. "
+           "Where the job has kept a trace (WAVECUT_TRACE) that is checked for each tag, and by "
+           "vector clocks: no rank's record may know of what another one did after its own. "
+           "A cut that is not consistent is shown with a witness: which message it is that was "
+           "received before its receiver's record and sent after its sender's, or is lost, or "
+           "there twice.\n\n"
+           "Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
 
 /* ---- verification ---- */
 

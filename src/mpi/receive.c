@@ -77,9 +77,9 @@ int wc_receive_start_persistent(const wc_persistent *p) {
 wc_request *wc_request_matched(wc_mpi_comm *c, int source, int tag) {
     wc_request *r = describe(NULL, 0, MPI_BYTE, source, tag, c);
     r->recv.state = WC_RECV_FILLING; /* it can't be taken back, nor cancelled */
-    wc_core_posted(&L.core, &r->recv);
     if (L.traced)
         wc_trace_posted(r);
+    wc_core_posted(&L.core, &r->recv);
     return r;
 }
 

@@ -283,14 +283,10 @@ typedef wc_status take_event(check *c, uint32_t rank, uint64_t place, const wc_e
 /* All events of a rank, in order; `place`: from 0. */
 static wc_status each_event(check *c, uint32_t rank, take_event *take) {
     const wc_event_index_row *row = &c->index[rank];
-    const wc_reader *r = c->reader;
     wc_status status = WC_OK;
     for (uint64_t at = 0; at < row->count && status == WC_OK; at += WINDOW) {
         size_t n = row->count - at < WINDOW ? (size_t)(row->count - at) : WINDOW;
-        uint64_t offset = r->tables[WC_TABLE_EVENTS].offset + (row->first + at) * sizeof *c->window;
-        status =
-            wc_trailer_rows(&c->reader->trailer, r->fd, r->path, wc_table_path(WC_TABLE_EVENTS),
-                            offset, n * sizeof *c->window, c->window, c->error);
+        status = wc_reader_events_at(c->reader, row->first + at, n, c->window, c->error);
         for (size_t i = 0; i < n && status == WC_OK; i++)
             status = take(c, rank, at + i, &c->window[i]);
     }

@@ -417,10 +417,10 @@ static wc_status scan_file(wc_reader *r, hid_t file, wc_error *error) {
     for (int t = 0; t < (traced ? WC_TABLES : WC_TABLE_EVENTS) && status == WC_OK; t++)
         if (t != WC_TABLE_INDEX && t != WC_TABLE_BLOCKS)
             status = scan_table(r, file, (wc_table)t, error);
-    if (status == WC_OK && traced && r->tables[WC_TABLE_EVENT_INDEX].count != r->head.ranks)
-        status = wc_reader_damaged(r, error, "/trace/index has not one row for each rank");
     if (status == WC_OK && r->tables[WC_TABLE_RANKS].count != r->head.ranks)
         status = wc_reader_damaged(r, error, "/ranks has not one row for each rank");
+    if (status == WC_OK && traced && r->tables[WC_TABLE_EVENT_INDEX].count != r->head.ranks)
+        status = wc_reader_damaged(r, error, "/trace/index has not one row for each rank");
     return status == WC_OK ? scan_arrays(r, file, error) : status;
 }
 

@@ -188,9 +188,8 @@ wc_status wc_pieces_of_array(wc_reader *reader, size_t array, wc_pieces **pieces
 wc_status wc_pieces_select(wc_pieces *s, uint32_t rank, wc_error *error) {
     uint32_t ranks = s->reader->head.ranks;
     if (rank >= ranks)
-        return wc_error_set(error, WC_ERR_ARGUMENT,
-                            "%.300s has %u ranks, from 0 on: none is rank %u", s->reader->path,
-                            ranks, rank);
+        return wc_error_set(error, WC_ERR_ARGUMENT, "%.300s has %u ranks, from 0 on: none is rank %u",
+                            s->reader->path, ranks, rank);
     s->bytes = s->rows[rank].count * wc_type_bytes(array_of(s)->type);
     s->slabs = false;
     s->rank = rank;
@@ -200,7 +199,7 @@ wc_status wc_pieces_select(wc_pieces *s, uint32_t rank, wc_error *error) {
 }
 
 wc_status wc_pieces_of_message(wc_reader *reader, const wc_message_row *row, wc_pieces **pieces,
-                               wc_error *error) {
+                            wc_error *error) {
     const wc_place *payload = &reader->tables[WC_TABLE_PAYLOAD];
     if (row->bytes > payload->count || row->offset > payload->count - row->bytes)
         return wc_reader_damaged(reader, error,

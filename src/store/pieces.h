@@ -22,7 +22,7 @@ wc_status wc_pieces_select(wc_pieces *pieces, uint32_t rank, wc_error *error);
 
 /* A message has one checksum for all of it: only its last piece is held back if they are not what was written. Errors: likewise. */
 wc_status wc_pieces_of_message(wc_reader *reader, const wc_message_row *row, wc_pieces **pieces,
-                               wc_error *error);
+                            wc_error *error);
 
 uint64_t wc_pieces_bytes(const wc_pieces *pieces); /* of all its pieces together */
 

@@ -120,8 +120,19 @@ ADD_TABLE(wc_counter_row, counters)
 ADD_TABLE(wc_comm_row, communicators)
 ADD_TABLE(uint32_t, members)
 ADD_TABLE(wc_event_index_row, event_index)
-ADD_TABLE(wc_event_row, events)
 ADD_TABLE(wc_stream_row, streams)
+
+static wc_status add_events(XXH3_state_t *hash, wc_reader *reader, wc_error *error) {
+    wc_channel_sizes sizes;
+    wc_event_row row;
+    wc_status status = WC_OK;
+    wc_reader_sizes(reader, &sizes);
+    for (uint64_t i = 0; i < sizes.events && status == WC_OK; i++) {
+        status = wc_reader_events_at(reader, i, 1, &row, error);
+        add(hash, &row, sizeof row);
+    }
+    return status;
+}
 
 wc_status contents_read(const char *path, uint64_t *digest, wc_error *error) {
     XXH3_state_t hash;

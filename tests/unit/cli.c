@@ -189,10 +189,16 @@ static void verify(void **state) {
     expect(state, "verify wavecut-ckpt/wavecut-000002.h5", 1, "no consistent cut", "");
     json_t *all = run_json(state, "verify --all --json", 1);
     assert_int_equal(json_array_size(all), 4);
-    static const char *const expected[] = {"damaged", "ok", "damaged", "ok"};
+    static const char *const expected[] = {"damaged", "ok", "inconsistent", "ok"};
     for (size_t i = 0; i < 4; i++)
         assert_string_equal(text_of(json_array_get(all, i), "status"), expected[i]);
     assert_int_equal(number_of(json_array_get(all, 1), "messages"), JOB_MESSAGES);
+    assert_true(json_is_true(json_object_get(json_array_get(all, 1), "consistent")));
+    const json_t *witness = json_object_get(json_array_get(all, 2), "witness");
+    assert_string_equal(text_of(witness, "kind"), "lost");
+    assert_string_equal(text_of(witness, "communicator"), "0000000000001111");
+    assert_int_equal(number_of(witness, "source"), 0);
+    assert_int_equal(number_of(witness, "sent"), 9);
     json_decref(all);
     json_decref(run_json(state,
                          "verify --json wavecut-ckpt/wavecut-000001.h5 "
