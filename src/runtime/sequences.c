@@ -45,6 +45,7 @@ wc_status wc_sequences_read(wc_error *error) {
     if (n)
         return WC_OK;
     free(rows);
+    rows = NULL;
     return count_in_flight(error);
 }
 
