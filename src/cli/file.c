@@ -33,6 +33,19 @@ static wc_status is_there(const cli_file *f, wc_error *error) {
                         f->path);
 }
 
+/* A device, a pipe or a link is never replaced: /dev/null least of all. */
+static wc_status check_place(const cli_file *f, wc_error *error) {
+    struct stat s;
+    if (lstat(f->path, &s) < 0)
+        return WC_OK;
+    if (!S_ISREG(s.st_mode))
+        return wc_error_set(error, WC_ERR_ARGUMENT,
+                            "%.400s is no regular file, and isn't replaced; standard output goes "
+                            "anywhere",
+                            f->path);
+    return f->force ? WC_OK : is_there(f, error);
+}
+
 static wc_status use_standard_output(cli_file *f, wc_error *error) {
     f->fd = STDOUT_FILENO;
     if (!isatty(f->fd))
@@ -43,12 +56,11 @@ static wc_status use_standard_output(cli_file *f, wc_error *error) {
 }
 
 wc_status cli_file_create(cli_file *f, const char *path, bool force, wc_error *error) {
-    struct stat s;
     *f = (cli_file){.fd = -1, .force = force, .path = path};
     if (!path)
         return use_standard_output(f, error);
-    if (!force && lstat(path, &s) == 0)
-        return is_there(f, error);
+    if (check_place(f, error) != WC_OK)
+        return error->status;
     int length = snprintf(f->partial, sizeof f->partial, "%s.partial-%ld", path, (long)getpid());
     if (length >= (int)sizeof f->partial)
         return wc_error_set(error, WC_ERR_IO, "%.80s...: the name is too long", path);

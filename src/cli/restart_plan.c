@@ -70,8 +70,9 @@ static wc_status try(const char *path, bool trusted, wc_reader **reader, wc_erro
     wc_verdict verdict = {0};
     if (!trusted)
         return wc_error_set(error, WC_ERR_DAMAGED,
-                            "it belongs to another user, who does not own the directory either; "
-                            "WAVECUT_RESTART=FILE takes it nevertheless");
+                            "%.300s belongs to another user, who does not own the directory "
+                            "either; WAVECUT_RESTART=FILE takes it nevertheless",
+                            path);
     if (wc_reader_open(path, reader, error) != WC_OK)
         return error->status;
     wc_reader_watch(*reader, cli_progress_add, NULL);

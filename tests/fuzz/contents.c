@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "contents.h"
 
+#include "store/pieces.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -59,6 +61,31 @@ static wc_status add_part(XXH3_state_t *hash, wc_reader *reader, size_t i, const
     return status;
 }
 
+static wc_status add_all_pieces(XXH3_state_t *hash, wc_pieces *pieces, wc_error *error) {
+    const void *piece;
+    size_t bytes;
+    wc_status status;
+    while ((status = wc_pieces_next(pieces, &piece, &bytes, error)) == WC_OK && bytes)
+        add(hash, piece, bytes);
+    return status;
+}
+
+/* The whole array in its own order, then what each rank has of it, as the commands read them. */
+static wc_status add_pieces(XXH3_state_t *hash, wc_reader *reader, size_t i, wc_error *error) {
+    wc_pieces *pieces;
+    wc_status status = wc_pieces_of_array(reader, i, &pieces, error);
+    if (status != WC_OK)
+        return status;
+    status = add_all_pieces(hash, pieces, error);
+    for (uint32_t rank = 0; rank < wc_reader_head(reader)->ranks && status == WC_OK; rank++) {
+        status = wc_pieces_select(pieces, rank, error);
+        if (status == WC_OK)
+            status = add_all_pieces(hash, pieces, error);
+    }
+    wc_pieces_close(pieces);
+    return status;
+}
+
 static wc_status add_arrays(XXH3_state_t *hash, wc_reader *reader, wc_error *error) {
     const wc_array *arrays;
     size_t n = wc_reader_arrays(reader, &arrays);
@@ -72,6 +99,8 @@ static wc_status add_arrays(XXH3_state_t *hash, wc_reader *reader, wc_error *err
         add(hash, arrays[i].shape, sizeof arrays[i].shape);
         for (uint32_t rank = 0; rank < ranks && status == WC_OK; rank++)
             status = add_part(hash, reader, i, &arrays[i], rank, error);
+        if (status == WC_OK)
+            status = add_pieces(hash, reader, i, error);
     }
     return status;
 }
@@ -88,6 +117,11 @@ static wc_status add_message(XXH3_state_t *hash, wc_reader *reader, const wc_mes
     if (status == WC_OK)
         add(hash, bytes, row->bytes);
     free(bytes);
+    wc_pieces *pieces;
+    if (status != WC_OK || (status = wc_pieces_of_message(reader, row, &pieces, error)) != WC_OK)
+        return status;
+    status = add_all_pieces(hash, pieces, error);
+    wc_pieces_close(pieces);
     return status;
 }
 

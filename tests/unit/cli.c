@@ -264,9 +264,20 @@ static void strange_names(void **state) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/a\033[2J\xc2\x9b", (char *)*state);
     assert_int_equal(mkdir(path, 0777), 0);
-    static const char *const commands[] = {
-        "ls a*",      "ls --json a*",     "info a*", "verify a*", "verify --json a*/x.h5",
-        "request a*", "request --json a*"};
+    static const char *const commands[] = {"ls a*",
+                                           "ls --json a*",
+                                           "info a*",
+                                           "verify a*",
+                                           "verify --json a*/x.h5",
+                                           "request a*",
+                                           "request --json a*",
+                                           "diff a* a*",
+                                           "messages a*",
+                                           "extract a* x",
+                                           "restart-plan a*",
+                                           "restart-plan --json a*",
+                                           "prune --keep 1 a*",
+                                           "prune --keep 1 --json a*"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const outcome *o = run(state, commands[i]);
         assert_true(strlen(o->out) + strlen(o->err) > 0);
