@@ -2,6 +2,7 @@
 """Consistency from the file alone, with the right witness."""
 import random
 
+import numpy as np
 import pytest
 
 import make
@@ -9,7 +10,7 @@ import wavecut
 from wavecut.cut import violations
 from wavecut.report import steps
 from wavecut.report.command import main
-from wavecut.trace import RECORD, Trace
+from wavecut.trace import RECEIVE, RECORD, Trace
 
 
 def found(tmp_path, **options):
@@ -75,8 +76,8 @@ def test_orphan_by_the_trace(tmp_path, sends_are_there):
     assert main([str(tmp_path), "-o", str(page)]) == 1 and "message orphan" in page.read_text()
     if sends_are_there:
         with wavecut.open(tmp_path)["latest"] as snapshot:
-            assert Trace(snapshot).record_clocks().tolist() == [[1, 0], [2, 3]]
-        assert '<td class="bad">2 &gt; 1</td>' in page.read_text()
+            assert Trace(snapshot).record_clocks().tolist() == [[0, 0], [1, 2]]
+        assert '<td class="bad">1 &gt; 0</td>' in page.read_text()
 
 
 def random_scenario(seed, ranks=4, length=120):
@@ -113,6 +114,25 @@ def test_clocks_and_orphans_agree(tmp_path):
             assert all(place[row] < place[other] for row, other in enumerate(trace.other.tolist()) if other >= 0 and trace.events["kind"][row] == 1)
             inconsistent += by_clocks
     assert 5 < inconsistent < 35
+
+
+def test_ends_that_the_trace_does_not_have(tmp_path):
+    """Of a trace whose oldest and youngest events are gone the numbers of the streams tell what crosses the cut."""
+    for seed in range(12):
+        contents = random_scenario(seed, length=80)
+        events = contents["events"]
+        rows = np.arange(len(events))
+        record = rows[events["kind"] == RECORD]
+        dropped = events[(rows >= record[events["rank"]] - 8) & (rows <= record[events["rank"]] + 3)]
+        crossing = []
+        for number, which in enumerate((events, dropped), 1):
+            with wavecut.open(make.write(tmp_path / f"wavecut-{number:06d}.h5", **{**contents, "events": which})) as snapshot:
+                trace = Trace(snapshot)
+                kinds = {tuple(trace.events[row].tolist()): trace.kind_of(row) for row in range(len(which)) if which["kind"][row] <= RECEIVE}
+                assert {row for row in trace.crossing} == {row for row in range(len(which)) if which["kind"][row] <= RECEIVE
+                                                           and trace.kind_of(row) in ("crossing", "orphan")}
+                crossing.append(kinds)
+        assert len(dropped) < len(events) and crossing[1].items() <= crossing[0].items()
 
 
 def test_a_trace_that_goes_in_a_circle(tmp_path):

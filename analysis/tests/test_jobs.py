@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import subprocess
+from collections import Counter
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import wavecut
 from test_page import ROOT, Page, keeps_to_itself
+from wavecut.trace import RECEIVE, SEND, UNKNOWN, Trace
 
 BUILD = os.environ.get("TESTS_BUILD")
 JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=150", "--size=64", "--slow=0.01"]),
@@ -26,7 +28,7 @@ def job(request, tmp_path_factory):
     directory = str(tmp_path_factory.mktemp(request.param) / "ckpt")
     with open(f"{ROOT}/../jobs/mpirun.env") as file:
         settings = dict(re.findall(r"^(\w+)=(\S*)$", file.read(), re.MULTILINE))
-    environment = {**os.environ, **settings, "WAVECUT_DIR": directory, "WAVECUT_INTERVAL": "0.05", "WAVECUT_KEEP": "0"}
+    environment = {**os.environ, **settings, "WAVECUT_DIR": directory, "WAVECUT_INTERVAL": "0.05", "WAVECUT_KEEP": "0", "WAVECUT_TRACE": "20000"}
     result = subprocess.run(["mpirun.openmpi", "-n", str(ranks), f"{BUILD}/jobs/{program}", *options], env=environment, text=True,
                             capture_output=True, timeout=120, cwd=os.path.dirname(directory))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -55,6 +57,31 @@ def test_as_h5py_reads_it(job):
     if name == "phold16":
         most = max(len(wavecut.open(directory)[number].messages) for number in wavecut.open(directory))
         assert most > 1000
+
+
+def test_trace(job):
+    """What crosses the cut by the trace is what the file has in flight."""
+    directory, _, _ = job
+    checkpoints, checked = wavecut.open(directory), 0
+    for number in checkpoints:
+        with checkpoints[number] as snapshot:
+            trace = Trace(snapshot)
+            if trace.dropped.any() or (snapshot.trace["sequence"][snapshot.trace["kind"] == RECEIVE] == UNKNOWN).any():
+                continue
+            checked += 1
+            crossing = Counter()
+            for row in trace.crossing:
+                event = trace.events[row]
+                assert trace.kind_of(row) == "crossing"
+                if event["kind"] == SEND:
+                    crossing[event["rank"], event["peer"], event["tag"], event["comm"]] += 1
+                elif trace.other[row] < 0:
+                    crossing[event["peer"], event["rank"], event["tag"], event["comm"]] += 1
+            flying = snapshot.messages
+            assert crossing == Counter(zip(flying["source"], flying["destination"], flying["tag"], flying["comm"]))
+            clocks = trace.record_clocks()
+            assert (clocks <= clocks.diagonal()).all()
+    assert checked > 0
 
 
 def test_report(job, tmp_path):

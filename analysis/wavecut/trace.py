@@ -8,7 +8,7 @@ from .errors import Damaged
 
 SEND, RECEIVE, MARKER_SENT, MARKER_RECEIVED, RECORD, ARMED, CLOSED = range(1, 8)
 UNKNOWN = 2**64 - 1  # sequence of a receive whose place among others was not known yet
-_SENT = 1  # kind of a stream
+_SENT, _RECEIVED = 1, 2  # kinds of streams
 
 
 class Trace:
@@ -17,7 +17,8 @@ class Trace:
     events: the rows; size: ranks; first, end, dropped: of each rank's rows; record: the row of each rank's record.
     other: for each send its receive, for each receive its send, likewise for markers; -1: not in the trace.
     before: for each event whether it lies before its rank's record. here: whether it is no event of another attempt.
-    sent: for each receive whether its message was sent before the record of its sender: 1, 0, or -1 if the trace doesn't tell.
+    other_before: for each send whether its message was received before the record of its receiver, for each receive whether it was sent
+    before the record of its sender: 1, 0, or -1 if the trace doesn't tell.
     """
 
     def __init__(self, snapshot):
@@ -39,19 +40,20 @@ class Trace:
         self.other = np.full(len(rank), -1)
         self._pair(SEND, RECEIVE, ("comm", "tag", "sequence"))
         self._pair(MARKER_SENT, MARKER_RECEIVED, ("comm", "sequence"))
-        self.sent = self._find_sent(snapshot.trace_streams)
+        self.other_before = self._find_other_before(snapshot.trace_streams)
 
-    def _find_sent(self, streams):
-        """Where the trace does not have the send, the number of messages that its stream had at the record tells."""
-        sent = np.where(self.other >= 0, self.before[self.other], -1)
-        keys = ("comm", "rank", "peer", "tag")
-        counts = {row[:4]: row[4] for row in streams[streams["kind"] == _SENT][[*keys, "count"]].tolist()}
-        for row in np.flatnonzero((self.events["kind"] == RECEIVE) & (self.other < 0) & (self.events["sequence"] != UNKNOWN)):
-            event = self.events[row]
-            count = counts.get((event["comm"].item(), event["peer"].item(), event["rank"].item(), event["tag"].item()))
-            if count is not None:
-                sent[row] = event["sequence"] < count
-        return sent
+    def _find_other_before(self, streams):
+        """Where the trace does not have the other end, the number of messages that the stream had there at the record tells: none, if the
+        rank there has other streams of that communicator (one that was freed has none)."""
+        found = np.where(self.other >= 0, self.before[self.other], -1)
+        counts = {tuple(row[:5]): row[5] for row in streams[["kind", "rank", "peer", "tag", "comm", "count"]].tolist()}
+        used = set(map(tuple, streams[["rank", "comm"]].tolist()))
+        lonely = (self.events["kind"] <= RECEIVE) & (self.other < 0) & (self.events["sequence"] != UNKNOWN)
+        for row in np.flatnonzero(lonely):
+            rank, kind, peer, tag, comm, sequence = self.events[row][["rank", "kind", "peer", "tag", "comm", "sequence"]].tolist()
+            if (peer, comm) in used:
+                found[row] = sequence < counts.get((_SENT if kind == RECEIVE else _RECEIVED, peer, rank, tag, comm), 0)
+        return found
 
     def _pair(self, out, into, fields):
         """Fills `other` for what is equal in source, destination and the fields; of several the last one on either side."""
@@ -68,11 +70,26 @@ class Trace:
         sent, got = rows[order[turn]], rows[order[ends[np.searchsorted(ends, turn)]]]
         self.other[sent], self.other[got] = got, sent
 
+    def kind_of(self, row):
+        """Of the message of a send or a receive: "before" or "after" the cut, "crossing", or "orphan"."""
+        here, there = bool(self.before[row]), self.other_before[row]
+        if there < 0 or there == here:
+            return "before" if here else "after"
+        return "crossing" if here == (self.events["kind"][row] == SEND) else "orphan"
+
+    def _rows(self, kind, before, other_before):
+        return np.flatnonzero((self.events["kind"] == kind) & (self.before == before) & (self.other_before == other_before))
+
     @property
     def orphans(self):
         """The receives before the cut whose sends are not: each is a witness that the cut is inconsistent, and if it is, there is one: a
         chain of causes from behind the cut to before it must cross back in some message. (In clocks: see record_clocks.)"""
-        return np.flatnonzero((self.events["kind"] == RECEIVE) & self.before & (self.sent == 0))
+        return self._rows(RECEIVE, True, 0)
+
+    @property
+    def crossing(self):
+        """The sends and receives of what crosses the cut, in whichever direction, as far as they are in the trace."""
+        return np.unique(np.concatenate([self._rows(kind, before, not before) for kind in (SEND, RECEIVE) for before in (True, False)]))
 
     def causal_order(self, chosen):
         """The chosen rows (ascending), each after those that it depends on, else by their times. What can't be ordered (a trace that
@@ -105,15 +122,15 @@ class Trace:
         return order
 
     def record_clocks(self):
-        """The vector clock of each rank's record, a row each. clocks[j][i] is how many events of rank i lie before the record of j. The
-        cut is consistent if clocks[j][i] <= clocks[i][i] for all i, j. Markers are no events of the program and carry no clock."""
+        """The vector clock of each rank's record, a row each. clocks[j][i] is how many sends and receives of rank i lie before the record
+        of j. The cut is consistent if clocks[j][i] <= clocks[i][i] for all i, j."""
         now = np.zeros((self.size, self.size), np.int64)
         now[np.diag_indices(self.size)] = self.dropped
         clocks, sent = np.zeros_like(now), {}
         rank, kind = self.events["rank"], self.events["kind"]
         for row in self.causal_order(np.arange(len(rank))):
             me = rank[row]
-            now[me, me] += 1
+            now[me, me] += kind[row] in (SEND, RECEIVE)
             if kind[row] == RECEIVE and self.other[row] in sent:
                 np.maximum(now[me], sent.pop(self.other[row]), out=now[me])
             elif kind[row] == SEND and self.other[row] >= 0:

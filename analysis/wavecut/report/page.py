@@ -4,7 +4,6 @@ import os
 from datetime import datetime, timezone
 from importlib import resources
 
-from ..cut import violations
 from ..directory import Directory
 from ..errors import Error, NotFound
 from ..snapshot import Snapshot
@@ -17,6 +16,7 @@ DETAILS = 20  # snapshots that are shown in detail
 BYTES = 4_500_000  # what the page may take; further details are left out
 WITNESSES = 20  # of one snapshot that are listed
 CLOCKS = 8  # ranks up to which vector clocks are shown
+CLOCK_EVENTS = 50_000  # of a trace, likewise
 # The browser itself keeps the page from the network and from running anything, whatever is in a file.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -65,17 +65,16 @@ def _anchor(summary):
 
 # ---- one snapshot ----
 
-def _verdict(snapshot):
-    """What is wrong with the cut, in red, or that nothing is."""
-    found = violations(snapshot)
+def _verdict(found, traced):
+    """What is wrong with the cut, in red, or that nothing is. found: violations; traced: whether a trace was asked, too."""
     if not found:
-        by = "by the counters of all channels" + (" and by the trace" if snapshot.trace is not None else "")
-        return [tag("p", tag("strong", "Consistent", class_="good"), f" {by}: what was received before the cut was sent before it, and "
-                    f"what was sent before it and not received is here."), found]
+        by = "by the counters of all channels" + (" and by the trace" if traced else "")
+        return tag("p", tag("strong", "Consistent", class_="good"), f" {by}: what was received before the cut was sent before it, and "
+                   f"what was sent before it and not received is here.")
     more = len(found) - WITNESSES
-    return [tag("div", tag("p", tag("strong", "Not a consistent cut"), ". Don't restart from it. Witnesses:"),
-                tag("ul", [tag("li", v.text) for v in found[:WITNESSES]], tag("li", f"and {more} more") if more > 0 else None),
-                class_="alarm", role="alert"), found]
+    return tag("div", tag("p", tag("strong", "Not a consistent cut"), ". Don't restart from it. Witnesses:"),
+               tag("ul", [tag("li", v.text) for v in found[:WITNESSES]], tag("li", f"and {more} more") if more > 0 else None),
+               class_="alarm", role="alert")
 
 
 def _clocks(trace):
@@ -83,7 +82,7 @@ def _clocks(trace):
     clocks = trace.record_clocks()
     rows = [[f"record of rank {j}"] + [(f"{clocks[j, i]} > {clocks[i, i]}", "bad") if clocks[j, i] > clocks[i, i] else clocks[j, i]
                                        for i in range(trace.size)] for j in range(trace.size)]
-    return table(["events before it, of rank"] + list(range(trace.size)), rows,
+    return table(["sends and receives before it, of rank"] + list(range(trace.size)), rows,
                  "Vector clocks: a cut is consistent if no entry is greater than that of its own rank, on the diagonal", "numbers")
 
 
@@ -96,11 +95,9 @@ def _part(title, draw, *arguments):
     return tag("section", tag("h3", title), content)
 
 
-def _cut_part(snapshot, found):
-    label = f"Space-time diagram of snapshot {snapshot.id}"
-    trace = Trace(snapshot) if snapshot.trace is not None else None
-    parts = [spacetime.draw(spacetime.diagram(snapshot, trace, found), label)]
-    if trace and len(trace.events) and snapshot.size <= CLOCKS:
+def _cut_part(snapshot, trace, found):
+    parts = [spacetime.draw(spacetime.diagram(snapshot, trace, found), f"Space-time diagram of snapshot {snapshot.id}")]
+    if trace and snapshot.size <= CLOCKS and len(trace.events) <= CLOCK_EVENTS:
         parts.append(_clocks(trace))
     return parts
 
@@ -108,12 +105,13 @@ def _cut_part(snapshot, found):
 def _details(summary, before, is_open):
     """All about one snapshot. before: the Summary of the one before it, or None."""
     with Snapshot(summary.file) as snapshot:
-        verdict, found = _verdict(snapshot)
+        trace = Trace(snapshot) if snapshot.trace is not None and len(snapshot.trace) else None
+        found = summary.violations
         about = (f"{snapshot.utc}, {several(snapshot.size, 'rank')}, {snapshot.cut} cut, {size(summary.state)} of state, "
                  f"{several(summary.in_flight, 'message')} in flight. {snapshot.mpi_library.splitlines()[0] if snapshot.mpi_library else ''}")
-        parts = [tag("p", about), verdict, _part("The cut", _cut_part, snapshot, found)]
-        if snapshot.trace is not None and len(snapshot.trace) and snapshot.size <= steps.RANKS:
-            parts.append(_part("Step by step", lambda: steps.draw(Trace(snapshot))))
+        parts = [tag("p", about), _verdict(found, trace), _part("The cut", _cut_part, snapshot, trace, found)]
+        if trace and snapshot.size <= steps.RANKS:
+            parts.append(_part("Step by step", steps.draw, trace))
         parts += [_part("Who delayed it", phases.draw, snapshot), _part("Channels", matrix.draw, snapshot, found),
                   _part("Arrays", fields.draw, snapshot)]
         if before:

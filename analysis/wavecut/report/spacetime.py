@@ -13,7 +13,8 @@ from .svg import Drawing, head, legend, path, segment
 from .units import seconds, several
 
 LANES = 64  # more ranks are drawn in groups
-EVENTS = 480  # of a trace that are drawn, and no fewer than 8 before and after the record of a rank
+EVENTS = 120  # of a trace that are drawn, but no fewer than 4 before and after the record of a rank
+CROSSING = 40  # messages that are drawn wherever they were sent and received
 ARROWS = 200  # channels without a trace: more are told, not drawn
 FEW = 40  # up to which arrows bear numbers
 WIDTH, LEFT, RIGHT, TOP = 1000, 78, 100, 26
@@ -28,7 +29,7 @@ def diagram(snapshot, trace, violations=()):
     """The Diagram of a snapshot; trace: its Trace, or None; violations: of the cut."""
     if snapshot.size > LANES:
         return _from_records(snapshot, -(-snapshot.size // 32), violations)
-    return _from_trace(snapshot, trace) if trace and len(trace.events) else _from_records(snapshot, 1, violations)
+    return _from_trace(snapshot, trace) if trace else _from_records(snapshot, 1, violations)
 
 
 # ---- with a trace ----
@@ -36,15 +37,16 @@ def diagram(snapshot, trace, violations=()):
 def window(trace):
     """The events around the cut, causes first, and the names m1, m2, ... of their messages by the row of the send (of the receive, where
     the trace has no send)."""
-    each = max(8, EVENTS // (2 * trace.size))
-    rows = [np.arange(max(first, record - each), min(end, record + each + 1))
-            for first, end, record in zip(trace.first, trace.end, trace.record)]
-    order = trace.causal_order(np.concatenate(rows))
-    kind, names = trace.events["kind"], {}
+    each = max(4, EVENTS // (2 * trace.size))
+    rows = np.concatenate([np.arange(max(first, record - each), min(end, record + each + 1))
+                           for first, end, record in zip(trace.first, trace.end, trace.record)])
+    rows = np.union1d(rows, trace.crossing[:CROSSING])
+    order = trace.causal_order(rows)
+    known, crossing, kind, names = set(order), set(trace.crossing.tolist()), trace.events["kind"], {}
     for row in order:
-        if kind[row] in (SEND, RECEIVE):
-            key = row if kind[row] == SEND or trace.other[row] < 0 else int(trace.other[row])
-            names.setdefault(key, f"m{len(names) + 1}")
+        other_known = int(trace.other[row]) in known
+        if kind[row] == SEND and (other_known or row in crossing) or kind[row] == RECEIVE and not other_known and row in crossing:
+            names[row] = f"m{len(names) + 1}"
     return order, names
 
 
@@ -59,36 +61,20 @@ def _columns(trace, order):
     return {row: (at + 1) / (front + 2) for row, at in column.items()}, front + 2
 
 
-def _kind(trace, send, receive):
-    """Of a message, of which the trace may have one end only (the other is -1)."""
-    sent_before = trace.before[send] if send >= 0 else trace.sent[receive] == 1
-    received_before = receive >= 0 and trace.before[receive]
-    if sent_before:
-        return "before" if received_before else "crossing"
-    return "orphan" if received_before else "after"
-
-
 def _messages(trace, place, names, name):
     events, kinds = trace.events, trace.events["kind"]
     for row in place:
-        if not trace.here[row]:
-            continue
-        if kinds[row] == MARKER_SENT and int(trace.other[row]) in place:
-            other = int(trace.other[row])
+        other = int(trace.other[row])
+        if kinds[row] == MARKER_SENT and trace.here[row] and other in place:
             yield Arrow(int(events["rank"][row]), int(events["rank"][other]), place[row], place[other], "marker", "",
                         f"marker from rank {events['rank'][row]} to rank {events['rank'][other]}")
-        elif kinds[row] in (SEND, RECEIVE):
-            other, sends = int(trace.other[row]), kinds[row] == SEND
-            if other in place and not sends:
-                continue  # drawn with its send
-            send, receive = (row, other) if sends else (other, row)
-            event, kind = events[row], _kind(trace, send, receive)
+        elif row in names:
+            event, sends = events[row], kinds[row] == SEND
             source, destination = (event["rank"], event["peer"]) if sends else (event["peer"], event["rank"])
-            if kind in ("crossing", "orphan") or other in place:
-                yield Arrow(int(source), int(destination), place.get(send, 0.0), place.get(receive, 1.0), kind,
-                            names[send if send >= 0 else row],
-                            f"{names[send if send >= 0 else row]}: rank {source} to rank {destination}, tag {event['tag']} on "
-                            f"{name(event['comm'])}, {several(event['bytes'], 'byte')}")
+            begin, end = (place[row], place.get(other, 1.0)) if sends else (0.0, place[row])
+            yield Arrow(int(source), int(destination), begin, end, trace.kind_of(row), names[row],
+                        f"{names[row]}: rank {source} to rank {destination}, tag {event['tag']} on {name(event['comm'])}, "
+                        f"{several(event['bytes'], 'byte')}")
 
 
 def _from_trace(snapshot, trace):
@@ -96,8 +82,8 @@ def _from_trace(snapshot, trace):
     place, columns = _columns(trace, order)
     kind, rank = trace.events["kind"], trace.events["rank"]
     arrows = list(_messages(trace, place, names, communicator_name(snapshot)))
-    if len(names) > 60:
-        arrows = [a if a.kind == "orphan" else a._replace(label="") for a in arrows]
+    if trace.size > 8:
+        arrows = [a._replace(label="") for a in arrows]
     at = {k: [None] * trace.size for k in (RECORD, CLOSED, ARMED)}
     for row in order:
         if kind[row] in at and trace.here[row]:
@@ -110,7 +96,7 @@ def _from_trace(snapshot, trace):
     if drawn < crossing:
         notes.append(f"{several(crossing - drawn, 'message')} in flight crossed the cut outside of these.")
     lanes = [f"rank {r}" for r in range(trace.size)]
-    return Diagram(lanes, [""] * trace.size, at[RECORD], at[CLOSED], at[ARMED], arrows, notes, max(WIDTH, min(2400, LEFT + RIGHT + 22 * columns)))
+    return Diagram(lanes, [""] * trace.size, at[RECORD], at[CLOSED], at[ARMED], arrows, notes, max(WIDTH, min(1600, LEFT + RIGHT + 16 * columns)))
 
 
 # ---- without ----

@@ -10,7 +10,7 @@ from .spacetime import window
 from .svg import Drawing, head, legend, path
 
 RANKS = 4  # more don't fit
-WIDTH, HEIGHT, RADIUS, NODE = 280, 236, 84, 19
+WIDTH, HEIGHT, RADIUS, NODE, BOW = 280, 236, 84, 19, 30
 
 Step = namedtuple("Step", "text recorded channels empty found")
 Step.__doc__ = """A state of the whole: text, recorded (ranks), channels ((source, destination): names of what is in it, MARKER for a marker), empty
@@ -25,43 +25,61 @@ class _State:
         self.trace, self.names, self.events = trace, names, trace.events
         self.channels, self.empty, self.recorded = {}, set(), []
         self.found = [[] for _ in range(trace.size)]
-        self.news = []  # what happened since the last step, as text
+        self._markers, self._kept = {}, {}  # by rank, since the last step: whose markers have come, which messages it has recorded
+        for row, name in names.items():
+            if self.events["kind"][row] == RECEIVE:  # sent before what the trace has
+                self._into(int(self.events["peer"][row]), int(self.events["rank"][row]), name)
+
+    def _into(self, source, destination, what):
+        self.channels.setdefault((source, destination), []).append(what)
 
     def apply(self, row):
-        event, trace = self.events[row], self.trace
-        me, peer, kind = int(event["rank"]), int(event["peer"]), event["kind"]
-        if kind == SEND:
-            self.channels.setdefault((me, peer), []).append(self.names[row])
+        trace = self.trace
+        me, peer, kind = int(self.events["rank"][row]), int(self.events["peer"][row]), self.events["kind"][row]
+        if kind == SEND and row in self.names:
+            self._into(me, peer, self.names[row])
         elif kind == RECEIVE:
             self._receive(row, me, peer)
         elif kind == MARKER_SENT and trace.other[row] >= 0 and trace.here[row]:
-            self.channels.setdefault((me, peer), []).append(MARKER)
+            self._into(me, peer, MARKER)
         elif kind == MARKER_RECEIVED and MARKER in self.channels.get((peer, me), []):
             self.channels[peer, me].remove(MARKER)
             self.empty.add((peer, me))
-            self.news.append(f"The marker of {_name(peer)} has reached {_name(me)}: that channel is empty.")
+            self._markers.setdefault(me, []).append(peer)
         elif row == trace.record[me]:
             self.recorded.append(me)
 
     def _receive(self, row, me, peer):
-        send = int(self.trace.other[row])
-        name = self.names.get(send if send >= 0 else row)
+        name = self.names.get(int(self.trace.other[row]), self.names.get(row))
         if name in self.channels.get((peer, me), []):
             self.channels[peer, me].remove(name)
-        if not self.trace.before[row] and self.trace.sent[row] == 1:
-            self.found[me].append(name)
-            self.news.append(f"{_name(me)} has recorded {name}.")
+            if self.trace.kind_of(row) == "crossing":
+                self.keep(me, name)
+
+    def keep(self, rank, name):
+        self.found[rank].append(name)
+        self._kept.setdefault(rank, []).append(name)
 
     def step(self, text):
-        told = self.news if len(self.news) <= 6 else self.news[:5] + [f"{len(self.news) - 5} more such events."]
+        told = [f"{_name(rank)} has recorded {', '.join(names)}." for rank, names in self._kept.items()]
+        for rank, sources in self._markers.items():
+            others = _names(source for source in sources if source != rank)
+            if "," in others:
+                told.append(f"The markers of {others} have reached {_name(rank)}: those channels are empty.")
+            elif others:
+                told.append(f"The marker of {others} has reached {_name(rank)}: that channel is empty.")
         step = Step(" ".join([*told, text]), list(self.recorded), {key: list(what) for key, what in self.channels.items() if what},
                     set(self.empty), [list(names) for names in self.found])
-        self.news = []
+        self._markers, self._kept = {}, {}
         return step
 
 
 def _name(rank):
     return f"p{rank + 1}"
+
+
+def _names(ranks):
+    return ", ".join(map(_name, sorted(ranks)))
 
 
 def _markers_behind(trace, record, rows):
@@ -72,11 +90,11 @@ def _markers_behind(trace, record, rows):
     return list(range(record + 1, row))
 
 
-def _add_kept(state, rows):
+def _keep_the_rest(state, rows):
     """Messages in flight that were not received as far as the trace goes: they are in the snapshot all the same."""
     for row, name in state.names.items():
-        if state.events["kind"][row] == SEND and state.trace.before[row] and int(state.trace.other[row]) not in rows:
-            state.found[int(state.events["peer"][row])].append(name)
+        if state.events["kind"][row] == SEND and state.trace.kind_of(row) == "crossing" and int(state.trace.other[row]) not in rows:
+            state.keep(int(state.events["peer"][row]), name)
 
 
 def steps(trace):
@@ -95,9 +113,9 @@ def steps(trace):
             for marker in markers:
                 state.apply(marker)
             done.update(markers)
-            to = ", ".join(_name(int(trace.events["peer"][m])) for m in markers if trace.other[m] >= 0)
+            to = _names(int(trace.events["peer"][m]) for m in markers if trace.events["peer"][m] != rank)
             result.append(state.step(f"{_name(rank)} records its state" + (f" and sends a marker to {to}." if to else ".")))
-    _add_kept(state, rows)
+    _keep_the_rest(state, rows)
     result.append(state.step("All markers have come: the snapshot is complete."))
     return result
 
@@ -116,19 +134,19 @@ def _channel(drawing, key, what, empty, size):
     length = math.hypot(x2 - x1, y2 - y1)
     ux, uy = (x2 - x1) / length, (y2 - y1) / length
     x1, y1, x2, y2 = x1 + NODE * ux, y1 + NODE * uy, x2 - NODE * ux, y2 - NODE * uy
-    cx, cy = (x1 + x2) / 2 + 24 * uy, (y1 + y2) / 2 - 24 * ux
+    cx, cy = (x1 + x2) / 2 + BOW * uy, (y1 + y2) / 2 - BOW * ux
     style = "channel empty" if empty else "channel"
     drawing.add(path(f"M{number(x1)} {number(y1)}Q{number(cx)} {number(cy)} {number(x2)} {number(y2)}", style),
                 path(head(x2, y2, math.atan2(y2 - cy, x2 - cx), 8.0), f"head {style}"))
-    for i, name in enumerate(what[:4]):
-        t = 1 - (i + 1) / (min(len(what), 4) + 1)
+    for i, name in enumerate(what[:3]):
+        t = 1 - (i + 1) / (min(len(what), 3) + 1)
         px = (1 - t) ** 2 * x1 + 2 * t * (1 - t) * cx + t * t * x2
         py = (1 - t) ** 2 * y1 + 2 * t * (1 - t) * cy + t * t * y2
         if name == MARKER:
             drawing.add(path(f"M{px - 7:.1f} {py + 6:.1f}L{px:.1f} {py - 7:.1f}L{px + 7:.1f} {py + 6:.1f}Z", "marker-here", "a marker"))
         else:
             drawing.add(tag("circle", cx=px, cy=py, r=11, class_="message-here"))
-            drawing.text(px, py + 3.5, name if i < 3 or len(what) < 5 else f"+{len(what) - 3}", "message-name", "middle")
+            drawing.text(px, py + 3.5, name if i < 2 or len(what) < 4 else f"+{len(what) - 2}", "message-name", "middle")
 
 
 def _draw(step, channels, size, title):
