@@ -10,8 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
+import make
 import wavecut
+from test_cut import an_orphan, random_scenario
 from test_page import ROOT, Page, keeps_to_itself
+from wavecut.cut import violations
 from wavecut.trace import RECEIVE, SEND, UNKNOWN, Trace
 
 BUILD = os.environ.get("TESTS_BUILD")
@@ -97,3 +100,19 @@ def test_report(job, tmp_path):
         assert words in page.words, words
     assert "can't be shown" not in page.words and f"/jobs/{JOBS[name][1][0]} " in page.words
     assert any(key == "image" and a.get("class") == "field" for key, a in page.elements) == (name != "tokens")
+
+
+def test_the_command_agrees(run, notes, tmp_path):
+    """`wavecut verify` takes the snapshots that these tests write for good ones, and calls the same ones inconsistent."""
+    if not BUILD:
+        pytest.skip("TESTS_BUILD names no build directory")
+    orphan = make.write(tmp_path / "orphan.h5", counters=[(1, 0, 1, 4, 5, 0), (1, 1, 2, 3, 3, 0)])
+    traced = make.write(tmp_path / "traced.h5", **{**an_orphan(), "counters": [(1, 1, 0, 1, 0, 1)]})
+    random = [make.write(tmp_path / f"random{seed}.h5", **random_scenario(seed)) for seed in range(8)]
+    said = []
+    for path in [str(run), notes, orphan, traced, *random]:
+        result = subprocess.run([f"{BUILD}/bin/wavecut", "verify", path], text=True, capture_output=True, timeout=60)
+        with wavecut.open(path)["latest"] if path == str(run) else wavecut.open(path) as snapshot:
+            assert result.returncode == bool(violations(snapshot)), result.stdout + result.stderr
+        said.append(result.returncode)
+    assert said[:4] == [0, 0, 1, 1] and 0 < sum(said[4:])
