@@ -17,9 +17,10 @@ enum {
     CLI_NOT_FOUND = 3,
     CLI_IO = 4,
     CLI_DEADLOCK = 5,
-    CLI_TAKEN = 6,
+    CLI_TAKEN = 6, /* somebody else runs the job */
     CLI_DIFFER = 7,
-    CLI_WONT_START = 8
+    CLI_WONT_START = 8,
+    CLI_UNFINISHED = 75 /* EX_TEMPFAIL: start it again */
 };
 
 /* The same in every --help. */

@@ -68,12 +68,14 @@ static char *help(int key, const char *text, void *input) {
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "COMMAND [ARGUMENT...]",
-    .doc = "Looks at the snapshots of running MPI programs, and asks for them."
+    .doc = "Runs MPI jobs until they have finished, and looks at their snapshots."
            "\v"
            "A DIR stands for its newest snapshot where a FILE can be given. Without one, it is "
-           "WAVECUT_DIR, else " CLI_DEFAULT_DIR ". All commands take --json and --help.\n"
+           "WAVECUT_DIR, else " CLI_DEFAULT_DIR
+           ". All commands take --help, and all but run take --json.\n"
            "\n" CLI_EXIT_CODES " waits: 5 a deadlock; diff: 7 the snapshots differ; "
-           "restart-plan: 8 a job would not start.",
+           "restart-plan: 8 a job would not start; "
+           "run: 6 somebody else runs the job; run: 75 it has not finished yet.",
     .help_filter = help};
 
 int main(int argc, char **argv) {

@@ -51,7 +51,8 @@ cli_text cli_seconds(double seconds) {
 
 cli_text cli_duration(double seconds) {
     cli_text t;
-    uint64_t s = seconds < 1e9 ? (uint64_t)(seconds + 0.5) : 1000000000;
+    double within = !(seconds > 0) ? 0 : seconds < 1e9 ? seconds : 1e9; /* clocks differ */
+    uint64_t s = (uint64_t)(within + 0.5);
     if (s < 60)
         snprintf(t.text, sizeof t.text, "%" PRIu64 " s", s);
     else if (s < 3600)

@@ -5,6 +5,7 @@
 #include "cores.h"
 #include "log.h"
 #include "pace.h"
+#include "progress.h"
 #include "report.h"
 #include "requests.h"
 #include "restore.h"
@@ -99,6 +100,7 @@ static void tick(int64_t now) {
     wc_snapshot_watch(now);
     wc_snapshot_advance();
     wc_trigger_tick(now);
+    wc_progress_tick(now);
 }
 
 static void finished(const wc_vote *outcome) {
@@ -118,6 +120,7 @@ static void stop(bool mark, wc_error *error) {
     if (mark && R.rank == 0)
         wc_store_mark_finished(R.settings.dir, R.run_id, error);
     wc_agree(error);
+    wc_progress_stop(mark && error->status == WC_OK);
     wc_layer_detach();
     wc_trace_close();
     wc_writer_stop(R.writer);
@@ -315,6 +318,7 @@ WC_EXPORT wavecut_status wavecut_restore(int *restarted) {
     if (R.settings.trace)
         wc_trace_begin();
     wc_trigger_start(wc_layer_now());
+    wc_progress_start();
     if (again)
         wc_log_job(WC_LOG_INFO, "restarted from %s", R.chosen_path);
     if (restarted)

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "log.h"
+#include "progress.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -56,6 +57,7 @@ void wc_report_outcome(bool published, uint64_t id, uint64_t messages, double to
         R.info.failed++;
         snprintf(R.info.last_reason, sizeof R.info.last_reason,
                  "rank 0 could not publish the snapshot");
+        wc_progress_given_up(R.info.last_reason);
         return;
     }
     R.info.committed++;
@@ -82,5 +84,6 @@ void wc_report_void(const wc_vote *outcome) {
     if (outcome->peer >= 0 && outcome->tag >= 0)
         snprintf(text, (size_t)(end - text), " (rank %d of its communicator, tag %d)",
                  outcome->peer, outcome->tag);
+    wc_progress_given_up(R.info.last_reason);
     wc_log_job(WC_LOG_INFO, "attempt given up: %s", R.info.last_reason);
 }

@@ -141,6 +141,26 @@ static void check_messages(wc_error *error) {
     }
 }
 
+/* Steps go on being counted over restarts: the safe point of the record is passed once more. What can't be read counts from 0. */
+static void share_steps(void) {
+    uint64_t *steps = NULL;
+    wc_rank_row *rows = NULL;
+    size_t count = 0;
+    wc_error error;
+    if (R.rank == 0) {
+        steps = wc_core_alloc((size_t)R.ranks * sizeof *steps);
+        if (R.store->reader_ranks(R.chosen, &rows, &count, &error) != WC_OK)
+            count = 0;
+        for (int r = 0; r < R.ranks && count; r++) {
+            uint64_t step = rows[(size_t)r % count].step;
+            steps[r] = step ? step - 1 : 0;
+        }
+    }
+    WC_WAITING(PMPI_Scatter(steps, 1, MPI_UINT64_T, &R.steps_before, 1, MPI_UINT64_T, 0, R.comm));
+    free(rows);
+    free(steps);
+}
+
 /* Nothing can fail any more. */
 static void hand_back(void) {
     wc_saved_fill();
@@ -180,8 +200,10 @@ static wc_status fill_from_chosen(wc_error *error) {
     if (wc_agree(error) != WC_OK)
         return error->status;
     wc_saved_fill_rest(error);
-    if (wc_agree(error) == WC_OK)
-        hand_back();
+    if (wc_agree(error) != WC_OK)
+        return error->status;
+    share_steps();
+    hand_back();
     return error->status;
 }
 

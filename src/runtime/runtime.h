@@ -37,6 +37,7 @@ typedef struct wc_runtime {
     char chosen_path[PATH_MAX];
     uint64_t run_id, parent_id; /* parent: the snapshot that the run was restored from */
     uint64_t next_id;           /* of the next snapshot; rank 0 */
+    uint64_t steps_before;      /* safe points that this rank has passed before the restart */
     wavecut_info info;
 } wc_runtime;
 

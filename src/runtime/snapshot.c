@@ -94,7 +94,8 @@ static struct {
     int64_t heard_at, armed_at, recorded_at, settled_at; /* 0: not yet */
     int64_t began_at; /* heard_at of the snapshot that is being published */
     double record_time;
-    int64_t step; /* of the record */
+    int64_t step;                   /* of the record */
+    uint64_t bytes, written_before; /* of the state; by the writer, before the record */
 } S = {.requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
 
 static double since_heard(int64_t when) {
@@ -225,6 +226,13 @@ static bool copy_state(void) {
     return false;
 }
 
+static uint64_t state_bytes(void) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < R.staging.count; i++)
+        bytes += wc_region_bytes(&R.staging.copies[i]);
+    return bytes;
+}
+
 void wc_snapshot_record(void) {
     WC_FAULT("before_record");
     struct timespec t;
@@ -234,7 +242,9 @@ void wc_snapshot_record(void) {
     wc_rows_free(&S.rows);
     wc_rows_record(&S.rows);
     clock_gettime(CLOCK_REALTIME, &t);
-    S.step = L.core.step;
+    S.step = (int64_t)R.steps_before + L.core.step;
+    S.bytes = state_bytes();
+    S.written_before = wc_writer_written(R.writer);
     S.record_time = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
     S.recorded_at = wc_layer_now();
     R.info.stall_s = (double)(S.recorded_at - start) * 1e-9;
@@ -580,13 +590,10 @@ static void write_trace(void) {
 }
 
 static void write_rank_row(void) {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < R.staging.count; i++)
-        bytes += wc_region_bytes(&R.staging.copies[i]);
     S.rank_row = (wc_rank_row){.rank = (uint32_t)R.rank,
                                .pid = (uint32_t)getpid(),
                                .step = (uint64_t)S.step,
-                               .bytes = bytes,
+                               .bytes = S.bytes,
                                .record_time = S.record_time,
                                .arm_s = since_heard(S.armed_at),
                                .record_s = since_heard(S.recorded_at),
@@ -765,6 +772,39 @@ static bool advance(void) {
 void wc_snapshot_advance(void) {
     while (advance())
         ;
+}
+
+static const char *phase(void) {
+    if (S.stage >= STAGE_PUBLISH)
+        return "committing";
+    switch (L.core.state) {
+    case WC_STATE_IDLE:
+        return NULL;
+    case WC_STATE_AGREEING:
+    case WC_STATE_AGREED:
+        return "agreeing";
+    case WC_STATE_RECORDED:
+    case WC_STATE_CLOSING:
+    case WC_STATE_SETTLING:
+        return "collecting messages in flight";
+    case WC_STATE_WRITING:
+        return "writing";
+    default:
+        return "committing";
+    }
+}
+
+void wc_snapshot_tell(wc_snapshot_progress *p) {
+    int64_t now = wc_layer_now();
+    bool recorded = L.core.state >= WC_STATE_RECORDED || S.stage >= STAGE_PUBLISH;
+    uint64_t written = recorded ? wc_writer_written(R.writer) - S.written_before : 0;
+    *p = (wc_snapshot_progress){.phase = phase()};
+    if (!p->phase)
+        return;
+    p->seconds = S.heard_at ? 1e-9 * (double)(now - S.heard_at) : 0;
+    p->write_seconds = recorded ? 1e-9 * (double)(now - S.recorded_at) : 0;
+    p->bytes = recorded ? S.bytes : 0;
+    p->written = written < p->bytes ? written : p->bytes; /* tables are written, too */
 }
 
 bool wc_snapshot_busy(void) {

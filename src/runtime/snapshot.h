@@ -29,6 +29,15 @@ void wc_snapshot_take_back(const char *name);
 void wc_snapshot_advance(void);
 bool wc_snapshot_busy(void);
 
+/* How far the attempt under way is, on this rank. */
+typedef struct wc_snapshot_progress {
+    const char *phase;             /* NULL: none is under way */
+    double seconds, write_seconds; /* since it was heard of, and since the record */
+    uint64_t bytes, written;       /* of the state */
+} wc_snapshot_progress;
+
+void wc_snapshot_tell(wc_snapshot_progress *progress);
+
 /* Notes how far the protocol has come, for the times in the file. */
 void wc_snapshot_watch(int64_t now);
 

@@ -32,6 +32,11 @@ static bool interval_is_over(int64_t now) {
     return interval_s > 0 && (double)(now - T.began) * 1e-9 >= interval_s;
 }
 
+int64_t wc_trigger_next(void) {
+    double interval_s = wc_pace_now()->interval_s;
+    return interval_s > 0 ? T.began + (int64_t)(interval_s * 1e9) : 0;
+}
+
 static bool due(int64_t now) {
     if (T.retry_at && now >= T.retry_at) {
         T.retry_at = 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "directory.h"
 
+#include "bytes.h"
+
 #include "trailer.h"
 
 #include <dirent.h>
@@ -59,6 +61,52 @@ bool wc_directory_owns(int dir, const char *name) {
     return fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s.st_mode) &&
            s.st_uid == geteuid();
 }
+
+/* ---- small files ---- */
+
+bool wc_directory_put(int dir, const char *name, const void *bytes, size_t length) {
+    char partial[WC_FILE_NAME_BYTES];
+    snprintf(partial, sizeof partial, "%s.partial", name);
+    if (wc_directory_owns(dir, partial))
+        unlinkat(dir, partial, 0); /* of one that was killed here */
+    int fd = openat(dir, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    bool written = fd >= 0 && wc_write_all(fd, bytes, length, 0);
+    written = (fd < 0 || close(fd) == 0) && written;
+    return written && renameat(dir, partial, dir, name) == 0;
+}
+
+static wc_status read_file(int fd, const char *path, size_t most, char **text, wc_error *error) {
+    struct stat file;
+    if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || (size_t)file.st_size > most)
+        return wc_error_set(error, WC_ERR_IO, "%s is no regular file, or too large", path);
+    char *read_in = malloc((size_t)file.st_size + 1);
+    if (!read_in)
+        return wc_error_set(error, WC_ERR_MEMORY, "no memory for %s", path);
+    ssize_t n = pread(fd, read_in, (size_t)file.st_size, 0);
+    if (n < 0) {
+        free(read_in);
+        return wc_error_set(error, WC_ERR_IO, "%s can't be read: %m", path);
+    }
+    read_in[n] = '\0';
+    *text = read_in;
+    return WC_OK;
+}
+
+wc_status wc_directory_get(int dir, const char *name, const char *where, size_t most, char **text,
+                           wc_error *error) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.400s/%s", where, name);
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return wc_error_set(error, WC_ERR_NOT_FOUND, "there is no %s", path);
+    if (fd < 0)
+        return wc_error_set(error, WC_ERR_IO, "%s: %m", path);
+    wc_status status = read_file(fd, path, most, text, error);
+    close(fd);
+    return status;
+}
+
+/* ---- locks ---- */
 
 /* Of the open file description: HDF5 opens and closes the same file in this process, which would
  * end other locks. */

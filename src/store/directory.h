@@ -22,6 +22,19 @@ wc_status wc_directory_open(const char *dir, int *fd, wc_error *error);
 /* Is NAME in the directory a regular file of this user? */
 bool wc_directory_owns(int dir, const char *name);
 
+/*
+ * Replaces the small file NAME by these bytes, by way of NAME.partial: a reader sees the old or the new one, never a part.
+ * Not durable. False: errno says why.
+ */
+bool wc_directory_put(int dir, const char *name, const void *bytes, size_t length);
+
+/*
+ * Reads the small file NAME, of at most `most` bytes, with a zero behind them; *text is the caller's to free. `where` is for the
+ * error. Errors: NOT_FOUND, IO (also: no regular file, or too large), MEMORY.
+ */
+wc_status wc_directory_get(int dir, const char *name, const char *where, size_t most, char **text,
+                           wc_error *error);
+
 /* Takes the writer's lock of an open file. False: somebody else is writing it. File systems without
  * locks grant it. */
 bool wc_file_lock(int fd);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "waits.h"
 
-#include "bytes.h"
 #include "directory.h"
 
 #include <dirent.h>
@@ -95,18 +94,12 @@ uint64_t wc_waits_asked(const char *dir) {
 wc_status wc_waits_answer(const char *dir, int rank, const char *text, size_t length,
                           wc_error *error) {
     int directory;
-    char name[NAME_BYTES], partial[NAME_BYTES];
+    char name[NAME_BYTES];
     wc_status status = open_waits(dir, &directory, error);
     if (status != WC_OK)
         return status;
     answer_name(rank, false, name);
-    answer_name(rank, true, partial);
-    if (wc_directory_owns(directory, partial))
-        unlinkat(directory, partial, 0); /* of one that was killed here */
-    int fd = openat(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    bool written = fd >= 0 && wc_write_all(fd, text, length, 0);
-    written = (fd < 0 || close(fd) == 0) && written;
-    if (!written || renameat(directory, partial, directory, name) < 0)
+    if (!wc_directory_put(directory, name, text, length))
         status = wc_error_set(error, WC_ERR_IO, "%s/waits/%s can't be written: %m", dir, name);
     close(directory);
     return status;
@@ -149,40 +142,16 @@ wc_status wc_waits_ask(int fd, uint64_t number, wc_error *error) {
     return wc_error_set(error, WC_ERR_IO, "the question can't be written: %m");
 }
 
-static wc_status read_text(int fd, off_t size, char **text, const char *name, wc_error *error) {
-    char *read_in = malloc((size_t)size + 1);
-    if (!read_in)
-        return wc_error_set(error, WC_ERR_MEMORY, "no memory for %s", name);
-    ssize_t n = pread(fd, read_in, (size_t)size, 0);
-    if (n < 0) {
-        free(read_in);
-        return wc_error_set(error, WC_ERR_IO, "%s can't be read: %m", name);
-    }
-    read_in[n] = '\0';
-    *text = read_in;
-    return WC_OK;
-}
-
 wc_status wc_waits_read(const char *dir, int rank, char **text, wc_error *error) {
     int directory;
-    struct stat file;
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], path[PATH_MAX];
     wc_status status = open_waits(dir, &directory, error);
     if (status != WC_OK)
         return status;
     answer_name(rank, false, name);
-    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int cause = errno;
+    status = path_of(dir, path, error);
+    if (status == WC_OK)
+        status = wc_directory_get(directory, name, path, MOST_BYTES, text, error);
     close(directory);
-    errno = cause;
-    if (fd < 0 && errno == ENOENT)
-        return wc_error_set(error, WC_ERR_NOT_FOUND, "there is no %s/waits/%s", dir, name);
-    if (fd < 0)
-        return wc_error_set(error, WC_ERR_IO, "%s/waits/%s: %m", dir, name);
-    if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || file.st_size > MOST_BYTES)
-        status = wc_error_set(error, WC_ERR_IO, "%s/waits/%s is no answer", dir, name);
-    else
-        status = read_text(fd, file.st_size, text, name, error);
-    close(fd);
     return status;
 }

@@ -81,6 +81,7 @@ struct wc_writer {
     wc_error error;        /* the first since the last idle */
     atomic_size_t pending; /* `count` and `active`; written under the lock, read without */
 
+    _Atomic uint64_t written;
     uint64_t rate;    /* bytes per second; 0: no limit */
     int64_t rate_due; /* ns: when the next unit may be written */
 
@@ -140,6 +141,7 @@ static bool write_all(wc_writer *w, const char *from, size_t bytes, uint64_t to)
         from += n;
         to += (uint64_t)n;
         bytes -= (size_t)n;
+        atomic_fetch_add_explicit(&w->written, (uint64_t)n, memory_order_relaxed);
     }
     return true;
 }
@@ -430,6 +432,10 @@ wc_status wc_writer_start(wc_writer **writer, wc_error *error) {
     }
     *writer = w;
     return WC_OK;
+}
+
+uint64_t wc_writer_written(const wc_writer *w) {
+    return atomic_load_explicit(&w->written, memory_order_relaxed);
 }
 
 void wc_writer_limit(wc_writer *w, uint64_t bytes_per_second) {

@@ -34,6 +34,9 @@ wc_status wc_writer_open(wc_writer *writer, const char *path, wc_error *error);
 /* At most so many bytes per second are written from now on; 0: no limit. */
 void wc_writer_limit(wc_writer *writer, uint64_t bytes_per_second);
 
+/* Bytes of all files so far. Any thread. */
+uint64_t wc_writer_written(const wc_writer *writer);
+
 /* Where the hashes of bytes go (block.h): the caller's memory, filled by the time the writer is idle, and before what is
  * queued behind is written. */
 typedef struct wc_sums {

@@ -266,7 +266,7 @@ static void links_are_not_read(void **state) {
     assert_int_equal(wc_waits_read(*state, 0, &text, &error), WC_ERR_IO);
     assert_int_equal(mkfifo(in(*state, "waits/rank-1.json"), 0666), 0);
     assert_int_equal(wc_waits_read(*state, 1, &text, &error), WC_ERR_IO);
-    expect_words(&error, "is no answer");
+    expect_words(&error, "is no regular file");
     assert_int_equal(mkfifo(in(*state, "waits/ask"), 0666), 0);
     assert_int_equal(wc_waits_asked(*state), 0);
     assert_int_equal(mkfifo(in(*state, "finished"), 0666), 0);
