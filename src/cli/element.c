@@ -178,8 +178,8 @@ static void note(cli_difference *d, uint64_t at, long double difference, long do
         d->largest = difference;
         d->largest_at = at;
     }
-    double relative = scale > 0 ? (double)(difference / scale) : 0;
-    d->relative = relative > d->relative ? relative : d->relative;
+    if (difference > d->relative * scale) /* a division takes longer */
+        d->relative = (double)(difference / scale);
 }
 
 static long double magnitude(long double x) {

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 18, OTHER = 12345, FEW = 25, MANY = 2500 };
+enum { MOST = 1 << 18, OTHER = 12345, FEW = 12, MANY = 2500 };
 
 /* The directory stands behind each. $GOOD is another one, with a good snapshot. */
 static const char *const commands[] = {"verify",
