@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "command.h"
+#include "store/claim.h"
 #include "table.h"
 #include "text.h"
 
@@ -52,8 +53,9 @@ static const struct argp argp = {
     .doc = "Removes old snapshots from DIR, and unfinished files that jobs have left there."
            "\v"
            "The newest snapshot that is whole is never removed: the newest ones are read until one "
-           "is. If none is, nothing is removed; nor is anything while a job writes a snapshot "
-           "into DIR. Removed are only files of this user that were committed as snapshots, "
+           "is. If none is, nothing is removed; nor is anything while 'wavecut run' runs a job in "
+           "DIR, or any job writes a snapshot there. Removed are only files of this user that "
+           "were committed as snapshots, "
            "damaged ones included; others that are merely called so are left. A job prunes by "
            "itself (WAVECUT_KEEP). Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR ".\n\n"
            "Exit status: 0 all is well; 1 no snapshot is whole; 2 wrong usage; 3 there is no such "
@@ -242,6 +244,20 @@ static void drop(options *o) {
     free(o->stale);
 }
 
+/* A job prunes by itself, and may be restarting from any of them. False: nobody runs one, as far as is known. */
+static bool is_taken(const options *o, uint64_t writing, wc_error *error) {
+    wc_claim claim;
+    if (wc_claim_look(o->dir, &claim, error) != WC_OK)
+        return true;
+    if (writing)
+        wc_error_set(error, WC_OK, "a job is writing snapshot %" PRIu64 " into %.300s", writing,
+                     o->dir);
+    else if (claim.pid)
+        wc_error_set(error, WC_OK, "'wavecut run' runs a job in %.300s (process %ld on %s)", o->dir,
+                     claim.pid, claim.host);
+    return writing || claim.pid;
+}
+
 static int run(int argc, char **argv) {
     options o = {.asked.most = 1};
     wc_error error = {WC_OK, ""};
@@ -251,13 +267,9 @@ static int run(int argc, char **argv) {
     o.dir = cli_first(&o.asked, cli_default_dir());
     if (look(&o, &writing, &error) != WC_OK) {
         code = cli_fail("prune", &error);
-    } else if (writing) {
-        wc_error_set(&error, WC_OK,
-                     "a job is writing snapshot %" PRIu64 " into %.300s: it prunes by "
-                     "itself (WAVECUT_KEEP)",
-                     writing, o.dir);
-        cli_fail("prune", &error);
-        code = CLI_TAKEN;
+    } else if (is_taken(&o, writing, &error)) {
+        code = cli_fail("prune", &error);
+        code = code == CLI_OK ? CLI_TAKEN : code;
     } else {
         code = cli_guarded("prune", o.paths, o.count, prune, &o);
     }
