@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Snapshots of the example programs: the package reads what h5py alone reads, and the report says it. TESTS_BUILD is a build directory."""
 import glob
+import importlib.util
 import os
 import re
 import subprocess
+import sys
 from collections import Counter
 
 import h5py
@@ -15,11 +17,22 @@ import wavecut
 from test_cut import an_orphan, random_scenario
 from test_page import ROOT, Page, keeps_to_itself
 from wavecut.cut import violations
+from wavecut.report import steps
 from wavecut.trace import RECEIVE, SEND, UNKNOWN, Trace
 
 BUILD = os.environ.get("TESTS_BUILD")
 JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=150", "--size=64", "--slow=0.01"]),
         "phold16": (16, ["phold", "--steps=12", "--size=192", "--slow=0.01"]), "tokens": (3, ["tokens", "--steps=4000", "--slow=0.05"])}
+
+
+def launch(directory, ranks, command, **settings):
+    """Runs a job to its end, with a trace."""
+    with open(f"{ROOT}/../jobs/mpirun.env") as file:
+        environment = dict(re.findall(r"^(\w+)=(\S*)$", file.read(), re.MULTILINE))
+    environment.update({f"WAVECUT_{name}": value for name, value in settings.items()}, WAVECUT_DIR=str(directory), WAVECUT_TRACE="20000")
+    result = subprocess.run(["mpirun.openmpi", "-n", str(ranks), *command], env={**os.environ, **environment}, text=True, capture_output=True,
+                            timeout=120, cwd=os.path.dirname(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module", params=JOBS)
@@ -28,14 +41,9 @@ def job(request, tmp_path_factory):
     if not BUILD:
         pytest.skip("TESTS_BUILD names no build directory")
     ranks, (program, *options) = JOBS[request.param]
-    directory = str(tmp_path_factory.mktemp(request.param) / "ckpt")
-    with open(f"{ROOT}/../jobs/mpirun.env") as file:
-        settings = dict(re.findall(r"^(\w+)=(\S*)$", file.read(), re.MULTILINE))
-    environment = {**os.environ, **settings, "WAVECUT_DIR": directory, "WAVECUT_INTERVAL": "0.05", "WAVECUT_KEEP": "0", "WAVECUT_TRACE": "20000"}
-    result = subprocess.run(["mpirun.openmpi", "-n", str(ranks), f"{BUILD}/jobs/{program}", *options], env=environment, text=True,
-                            capture_output=True, timeout=120, cwd=os.path.dirname(directory))
-    assert result.returncode == 0, result.stdout + result.stderr
-    return directory, request.param, ranks
+    directory = tmp_path_factory.mktemp(request.param) / "ckpt"
+    launch(directory, ranks, [f"{BUILD}/jobs/{program}", *options], INTERVAL="0.05", KEEP="0")
+    return str(directory), request.param, ranks
 
 
 def test_as_h5py_reads_it(job):
@@ -116,3 +124,21 @@ def test_the_command_agrees(run, notes, tmp_path):
             assert result.returncode == bool(violations(snapshot)), result.stdout + result.stderr
         said.append(result.returncode)
     assert said[:4] == [0, 0, 1, 1] and 0 < sum(said[4:])
+
+
+def test_the_scenario_of_the_notes_on_real_ranks(tmp_path):
+    """The five steps as the notes draw them, from the trace of three processes."""
+    if not BUILD or not importlib.util.find_spec("mpi4py"):
+        pytest.skip("TESTS_BUILD names no build directory, or there is no mpi4py")
+    (tmp_path / "stage").write_bytes(bytes(4096))
+    launch(tmp_path / "ckpt", 3, ["env", f"LD_PRELOAD={BUILD}/lib/libwavecut-openmpi.so", f"PYTHONPATH={BUILD}/lib/wavecut/python", sys.executable,
+                                  os.path.join(os.path.dirname(__file__), "scenario.py"), str(tmp_path / "stage")], INTERVAL="0")
+    with wavecut.open(tmp_path / "ckpt")["latest"] as snapshot:
+        assert snapshot.messages[["source", "destination", "tag"]].tolist() == [(1, 0, 3), (2, 0, 5), (2, 1, 4)]
+        assert violations(snapshot) == []
+        five = steps.steps(Trace(snapshot))
+    assert [step.recorded for step in five] == [[], [0], [0, 1], [0, 1, 2], [0, 1, 2]]
+    assert [step.found for step in five] == [[[], [], []], [[], [], []], [["m3"], [], []], [["m3", "m5"], ["m4"], []], [["m3", "m5"], ["m4"], []]]
+    assert five[1].channels == {(0, 1): ["marker"], (1, 0): ["m3"], (2, 1): ["m4"], (2, 0): ["m5"]} and five[1].empty == set()
+    assert five[2].channels[0, 1] == ["m6"] and (0, 1) in five[2].empty and five[3].channels[1, 2] == ["m7"] and (1, 2) in five[3].empty
+    assert five[4].channels == {} and five[4].empty == {(0, 1), (1, 0), (1, 2), (2, 0), (2, 1)}

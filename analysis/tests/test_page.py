@@ -100,6 +100,43 @@ def test_hostile_text(tmp_path):
     assert not {name for name, _ in page.elements} & {"script", "img", "i", "b2", "u"}
 
 
+@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf, 1e300, -1.0, 0.0, 2**64 - 1, 2**63))
+def test_hostile_numbers(tmp_path, value):
+    """Any number in any table: the page comes, whatever it says."""
+    def put(rows, names):
+        for name in names:
+            kind = rows.dtype[name]
+            if kind.kind == "f":
+                rows[name] = value
+            elif np.isfinite(value):
+                rows[name] = np.array(int(abs(value)) & 2 ** (8 * kind.itemsize - 1 - (kind.kind == "u")) * 2 - 1, object).astype(kind)
+
+    def change(file):
+        for path, names in (("ranks", ("step", "bytes", "record_time", "arm_s", "record_s", "close_s", "durable_s", "stall_s")),
+                            ("channels/counters", ("comm", "sent", "received", "in_flight")), ("channels/messages", ("comm", "tag", "bytes", "offset")),
+                            ("index/u", ("first", "count", "offset", "shape")), ("index/p", ("first", "count")), ("communicators", ("members_first",)),
+                            ("trace/events", ("kind", "tag", "comm", "sequence", "bytes", "time")), ("trace/streams", ("count",))):
+            if id == 2 or path in ("ranks", which):
+                rows = file[path][...]
+                put(rows, names)
+                file[path][...] = rows
+        file.attrs.modify("time", np.float64(value))
+    contents = make.notes().contents()
+    for id, which in ((1, "trace/events"), (2, ""), (3, "index/u"), (4, "index/p"), (5, "channels/messages")):
+        make.write(tmp_path / f"wavecut-{id:06d}.h5", **contents, id=id, change=change, state={"u": make.rows(field(id), 3), "p": [np.arange(4.0)] * 3})
+    page = tmp_path / "page.html"
+    assert main([str(tmp_path), "-o", str(page)]) in (0, 1)
+    Page(page.read_text())
+
+
+def test_long_text(tmp_path):
+    name = "n" * 250
+    make.write(tmp_path / "wavecut-000001.h5", program="p" * 100_000, state={f"{name}{i}": [np.arange(3)] * 3 for i in range(300)})
+    page = page_of(tmp_path, tmp_path)
+    assert "300 protected arrays, the first 200" in page.words and "294 more arrays without a picture" in page.words
+    assert os.path.getsize(tmp_path / "page.html") < 400_000
+
+
 def test_markup_escapes_all_but_markup():
     assert tag("p", "<b>", Markup("<b></b>"), class_='"x"') == '<p class="&quot;x&quot;">&lt;b&gt;<b></b></p>'
     assert tag("path", d="M0 0", fill=None) == '<path d="M0 0"/>'

@@ -2,6 +2,9 @@
 """Whether a snapshot is a consistent cut, from the file alone."""
 from collections import Counter, namedtuple
 
+import numpy as np
+from numpy.lib.recfunctions import repack_fields
+
 from .trace import Trace
 
 Violation = namedtuple("Violation", "text source destination orphan")
@@ -32,8 +35,9 @@ def _counters(snapshot, name):
 
 def _messages(snapshot, name):
     """What the table of messages has against what the counters say."""
-    rows, keys = snapshot.messages, ("comm", "source", "destination")
-    found = Counter(zip(*(rows[key].tolist() for key in keys)))
+    keys = ["comm", "source", "destination"]
+    channels, counts = np.unique(repack_fields(snapshot.messages[keys]), return_counts=True)
+    found = Counter(dict(zip(map(tuple, channels.tolist()), counts.tolist())))
     said = {tuple(row[key].item() for key in keys): int(row["in_flight"]) for row in snapshot.channels}
     for key in sorted(found.keys() | said.keys()):
         if found[key] != said.get(key, 0):

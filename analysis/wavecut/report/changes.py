@@ -2,9 +2,9 @@
 """What changed from one snapshot to the next."""
 import numpy as np
 
-from .fields import CHANGE_COLOURS, WHOLE, chosen, picture, plane
+from .fields import CHANGE_COLOURS, ROWS, WHOLE, chosen, picture, plane
 from .markup import table, tag
-from .units import several, value
+from .units import several, short, value
 
 
 def _by_blocks(old, new):
@@ -37,13 +37,13 @@ def _by_elements(old, new):
 
 def _row(old, new, name):
     if name not in old or name not in new:
-        return [name, "new" if name in new else "gone", "", ""]
+        return [short(name, 255), "new" if name in new else "gone", "", ""]
     before, after = old[name], new[name]
     if before.dtype != after.dtype:
-        return [name, "another type", "", ""]
+        return [short(name, 255), "another type", "", ""]
     if before.shape != after.shape:
-        return [name, f"{' x '.join(map(str, before.shape))} elements became {' x '.join(map(str, after.shape))}", "", ""]
-    return [name, *(_by_blocks(before, after) if after.nbytes > WHOLE else _by_elements(before, after))]
+        return [short(name, 255), f"{' x '.join(map(str, before.shape))} elements became {' x '.join(map(str, after.shape))}", "", ""]
+    return [short(name, 255), *(_by_blocks(before, after) if after.nbytes > WHOLE else _by_elements(before, after))]
 
 
 def _traffic(old, new):
@@ -74,7 +74,7 @@ def _picture(old, new, name):
 
 def draw(old, new):
     """The table, the traffic, and pictures of the change in the arrays that have pictures."""
-    rows = [_row(old, new, name) for name in sorted(set(old) | set(new))]
+    rows = [_row(old, new, name) for name in sorted(set(old) | set(new))[:ROWS]]
     figures = [_picture(old, new, name) for name in chosen(new)[0]]
     return [tag("p", _traffic(old, new)), table(["array", "changed", "greatest change", "mean change"], rows,
                                                 f"From snapshot {old.id} to {new.id}"),

@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 
+import numpy as np
+
 from ..errors import Error
 from .markup import visible
 from .page import Source, build
@@ -29,8 +31,9 @@ def main(arguments=None):
     """Runs the command; the value is its exit status."""
     options = _arguments(arguments)
     try:
-        source = Source(options.path)
-        page = build(source)
+        with np.errstate(all="ignore"):  # arrays may hold anything
+            source = Source(options.path)
+            page = build(source)
     except Error as error:
         _say(error)
         return error.status

@@ -8,11 +8,12 @@ from .markup import table, tag
 from .png import png
 from .svg import Drawing, path, ticks
 from .units import ranks as rank_list
-from .units import several, size, value
+from .units import several, short, size, value
 
 WHOLE = 16 << 20  # bytes; of larger arrays a sample is read
 PIXELS = 256  # of a picture along an axis
 PICTURES = 6  # of a snapshot
+ROWS = 200  # of the table
 COLOURS, CHANGE_COLOURS = "viridis", "RdBu_r"
 
 Plane = namedtuple("Plane", "values boxes text axes")
@@ -127,7 +128,7 @@ def picture(name, what, colours=COLOURS, symmetric=False, words=""):
     low, high = float(finite.min()), float(finite.max())
     if symmetric:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
-    text = name + (f", {what.text}" if what.text else "") + (f", {words}" if words else "")
+    text = short(name, 255) + (f", {what.text}" if what.text else "") + (f", {words}" if words else "")
     label = f"{text}: from {value(low)} to {value(high)}"
     drawing = _line(what, low, high, label) if len(what.axes) == 1 else _image(what, low, high, colours, label)
     return tag("figure", drawing.html(), tag("figcaption", text))
@@ -168,15 +169,16 @@ def _type_name(array):
 def overview(snapshot):
     """A table of the arrays."""
     rows = []
-    for name in snapshot:
+    for name in list(snapshot)[:ROWS]:
         array = snapshot[name]
         present = np.flatnonzero(array.parts["present"])
         who = "all" if len(present) == snapshot.size else rank_list(present.tolist())
         sampled = array.nbytes > WHOLE and array.dtype.kind in "biufc"
-        rows.append([name, _type_name(array), " x ".join(map(str, array.shape)), "global" if array.is_global else "by rank", size(array.nbytes), who,
+        rows.append([short(name, 255), _type_name(array), " x ".join(map(str, array.shape)), "global" if array.is_global else "by rank", size(array.nbytes), who,
                      *_describe(array), "a sample" if sampled else "all"])
+    left_out = f", the first {ROWS}" if len(snapshot) > ROWS else ""
     return table(["name", "type", "shape", "order", "size", "ranks", "least", "greatest", "mean", "read"], rows,
-                 f"{several(len(rows), 'protected array')}; complex numbers by their absolute value")
+                 f"{several(len(snapshot), 'protected array')}{left_out}; complex numbers by their absolute value")
 
 
 def _uniform(what):
@@ -195,6 +197,6 @@ def draw(snapshot):
     names, others = chosen(snapshot)
     planes = {name: plane(snapshot[name]) for name in names}
     figures = [picture(name, what) for name, what in planes.items() if not _uniform(what)]
-    note = [f"Not drawn, since all elements are the same: {', '.join(n for n in names if _uniform(planes[n]))}."] if len(figures) < len(names) else []
+    note = [f"Not drawn, since all elements are the same: {short(', '.join(n for n in names if _uniform(planes[n])))}."] if len(figures) < len(names) else []
     note = " ".join(note + [f"{several(others, 'more array')} without a picture."] * bool(others))
     return [overview(snapshot), tag("div", figures, class_="pictures"), tag("p", note, class_="note") if note else None]

@@ -10,9 +10,10 @@ from ..cut import violations
 from ..snapshot import Snapshot
 from .markup import table, tag
 from .svg import Drawing, legend, path, ticks
-from .units import seconds, several, size
+from .units import seconds, several, short, size
 
-ROWS = 500  # of the table
+ROWS, RUNS = 500, 50  # of the tables
+LATEST = 1e11  # seconds since 1970: a time behind it is none
 POINTS = 2000  # of the drawing
 MTBF = ((3600, "1 hour"), (86400, "1 day"), (30 * 86400, "30 days"), (365 * 86400, "1 year"))
 
@@ -89,7 +90,7 @@ def _clock(time, span):
 
 def cost_chart(run):
     """Pause, duration and interval of each snapshot over time, on a logarithmic scale, with Young's optimum; restarts as lines."""
-    points = [s for s in run if math.isfinite(s.time)][-POINTS:]
+    points = [s for s in run if 0 <= s.time < LATEST][-POINTS:]
     if len(points) < 2:
         return None
     width, height, left, right, top, bottom = 1000, 300, 70, 986, 12, 262
@@ -97,7 +98,7 @@ def cost_chart(run):
     between = [(a, a.time - b.time) for b, a in zip(points, points[1:]) if a.parent == b.parent]
     series = (("pause", [(s.time, s.pause) for s in points]), ("duration", [(s.time, s.durable) for s in points]),
               ("interval", [(s.time, gap) for s, gap in between]))
-    values = [v for _, row in series for _, v in row if v > 0]
+    values = [v for _, row in series for _, v in row if 0 < v < math.inf]
     cost = float(np.median([s.pause for s in points]))
     best = young(cost, 86400) if cost > 0 else None
     values += [best] if best else []
@@ -119,7 +120,7 @@ def cost_chart(run):
     if best:
         drawing.line(left, y(best), right, y(best), "optimum", f"Young's optimum for one failure a day: {seconds(best)}")
     for name, row in series:
-        line = [f"{x(time):.1f} {y(v):.1f}" for time, v in row if v > 0]
+        line = [f"{x(time):.1f} {y(v):.1f}" for time, v in row if 0 < v < math.inf]
         if line:
             dots = "".join(f"M{at}h.01" for at in line)  # round caps make dots of them
             drawing.add(path("M" + "L".join(line), f"series {name}"), path(dots, f"dots {name}"))
@@ -147,7 +148,8 @@ def list_snapshots(summaries, link):
         if s.error is not None:
             rows.append([link(s), *[""] * 9, status(s)])
             continue
-        rows.append([link(s), s.utc.replace("T", " ").rstrip("Z"), seconds(before[s.id]) if s.id in before else "", s.ranks, s.cut, size(s.state),
+        rows.append([link(s), short(s.utc.replace("T", " ").rstrip("Z"), 40), seconds(before[s.id]) if s.id in before else "", s.ranks,
+                     short(s.cut, 40), size(s.state),
                      s.in_flight, size(s.bytes), seconds(s.pause), seconds(s.durable), status(s)])
     head = ["snapshot", "time (UTC)", "interval", "ranks", "cut", "state", "in flight", "file", "pause", "on disk after", "cut is"]
     left_out = f", the newest {ROWS}" if len(summaries) > ROWS else ""
@@ -157,8 +159,9 @@ def list_snapshots(summaries, link):
 def list_runs(found, finished):
     """A table of the runs. finished: the number of the run that has reached its end here, or None."""
     rows = []
-    for run in found:
+    for run in found[-RUNS:]:
         restarts = sorted({s.parent for s in run if s.parent})
-        rows.append([f"{run[0].run:016x}", run[0].program, run[0].ranks, f"{run[0].id} to {run[-1].id}" if len(run) > 1 else run[0].id,
-                     ", ".join(map(str, restarts)) or "\u2013", "yes" if run[0].run == finished else "no"])
-    return table(["run", "program", "ranks", "snapshots", "restarted from", "finished"], rows, several(len(rows), "run"))
+        rows.append([f"{run[0].run:016x}", short(run[0].program), run[0].ranks, f"{run[0].id} to {run[-1].id}" if len(run) > 1 else run[0].id,
+                     short(", ".join(map(str, restarts))) or "\u2013", "yes" if run[0].run == finished else "no"])
+    return table(["run", "program", "ranks", "snapshots", "restarted from", "finished"], rows, several(len(found), "run")
+                 + (f", the last {RUNS}" if len(found) > RUNS else ""))

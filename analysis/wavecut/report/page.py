@@ -10,7 +10,7 @@ from ..snapshot import Snapshot
 from ..trace import Trace
 from . import changes, fields, matrix, overview, phases, spacetime, steps
 from .markup import Markup, table, tag
-from .units import several, size
+from .units import several, short, size
 
 DETAILS = 20  # snapshots that are shown in detail
 BYTES = 4_500_000  # what the page may take; further details are left out
@@ -107,8 +107,8 @@ def _details(summary, before, is_open):
     with Snapshot(summary.file) as snapshot:
         trace = Trace(snapshot) if snapshot.trace is not None and len(snapshot.trace) else None
         found = summary.violations
-        about = (f"{snapshot.utc}, {several(snapshot.size, 'rank')}, {snapshot.cut} cut, {size(summary.state)} of state, "
-                 f"{several(summary.in_flight, 'message')} in flight. {snapshot.mpi_library.splitlines()[0] if snapshot.mpi_library else ''}")
+        about = (f"{short(snapshot.utc, 40)}, {several(snapshot.size, 'rank')}, {short(snapshot.cut, 40)} cut, {size(summary.state)} of state, "
+                 f"{several(summary.in_flight, 'message')} in flight. {short(snapshot.mpi_library.partition(chr(10))[0])}")
         parts = [tag("p", about), _verdict(found, trace), _part("The cut", _cut_part, snapshot, trace, found)]
         if trace and snapshot.size <= steps.RANKS:
             parts.append(_part("Step by step", steps.draw, trace))

@@ -52,3 +52,8 @@ def ranks(numbers):
             runs.append([rank, rank])
     texts = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:8]]
     return ", ".join(texts) + (", ..." if len(runs) > 8 else "") or "none"
+
+
+def short(text, limit=200):
+    """A text that may be of any length."""
+    return text if len(text) <= limit else text[:limit] + "\u2026"
