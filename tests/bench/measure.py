@@ -70,24 +70,26 @@ def milliseconds(seconds):
 VARIANTS = (("bench_idle_plain", "plain"), ("bench_idle", "aligned"), ("bench_idle", "immediate"))
 
 
-def instructions(bench, program, cut, kind, function):
+def instructions(bench, program, cut, kind, function, **settings):
     """Of one call of `function`. The difference of two runs has no first call in it, nor anything else that is once."""
     few, many = 2000, 12000
     counts = []
     for n in (few, many):
         valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file={work}/out", f"--toggle-collect={function}")
-        done = bench.run(program, (kind, str(n)), valgrind, IDLE_CUT=cut)
+        done = bench.run(program, (kind, str(n)), valgrind, IDLE_CUT=cut, **settings)
         counts.append(int(re.search(r"Collected : (\d+)", done.stderr).group(1)))
     return [(counts[1] - counts[0]) / (many - few)]
 
 
+COUNTED = (("Irecv + Isend + Waitall to self", "trio", "one_trio", 60, 90),
+           ("Send to self", "pair", "one_send", 20, None),
+           ("Recv to self", "pair", "one_recv", 20, 169),
+           ("Start + Wait of a persistent send", "persistent", "one_persistent_send", 60, None),
+           ("Start + Wait of a persistent receive", "persistent", "one_persistent_recv", 60, None))
+
+
 def idle(bench):
-    counted = (("Irecv + Isend + Waitall to self", "trio", "one_trio", 60, 90),
-               ("Send to self", "pair", "one_send", 20, None),
-               ("Recv to self", "pair", "one_recv", 20, 169),
-               ("Start + Wait of a persistent send", "persistent", "one_persistent_send", 60, None),
-               ("Start + Wait of a persistent receive", "persistent", "one_persistent_recv", 60, None))
-    for name, kind, function, *targets in counted:
+    for name, kind, function, *targets in COUNTED:
         plain, *ours = [instructions(bench, program, cut, kind, function) for program, cut in VARIANTS]
         for (_, cut), ours_in_cut, target in zip(VARIANTS[1:], ours, targets):
             bench.add("idle", f"{name}, {cut}", "instructions", plain, ours_in_cut, "added", target)
@@ -99,6 +101,15 @@ def idle(bench):
             turns = str(30 * bench.repetitions)
             samples = columns(bench, "bench_idle", (*arguments, turns), convert, IDLE_CUT=cut)
             bench.add("idle", f"{name}, {cut}", unit, *samples, kind, target)
+
+
+# ---- trace ----
+
+
+def trace(bench):
+    for name, kind, function, *_ in COUNTED:
+        without, traced = [instructions(bench, "bench_idle", "aligned", kind, function, WAVECUT_TRACE=events) for events in ("0", "100000")]
+        bench.add("trace", name, "instructions", without, traced, "added")
 
 
 # ---- threads ----
@@ -197,6 +208,7 @@ def restore(bench):
 # ---- output ----
 
 BENCHES = {"idle": (idle, "what calls cost while no snapshot is under way", ("without", "with")),
+           "trace": (trace, "what calls cost with WAVECUT_TRACE while no snapshot is under way", ("without", "with")),
            "threads": (threads, "message rate of several threads at once while no snapshot is under way", ("without", "with")),
            "stall": (stall, "for how long a snapshot keeps heat from working", ("memcpy", "measured")),
            "cow": (cow, "copying when it is written first, instead of in the record", ("copy", "measured")),
