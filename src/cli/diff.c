@@ -158,8 +158,9 @@ static wc_status print_channels(cmp_job *s, wc_error *error) {
             cli_table_print(t.table, 0);
         else
             cli_table_free(t.table);
-        printf("%" PRIu64 " channels differ, of %zu in A and %zu in B\n", s->changed_channels,
-               s->side[0].counter_count, s->side[1].counter_count);
+        printf("%" PRIu64 " channel%s, of %zu in A and %zu in B\n", s->changed_channels,
+               s->changed_channels == 1 ? " differs" : "s differ", s->side[0].counter_count,
+               s->side[1].counter_count);
     }
     free(comms);
     return error->status;

@@ -143,26 +143,16 @@ json_t *cli_element_json(wc_type type, const void *element) {
 _Static_assert(sizeof(long double) == 16, "numpy's names say so");
 
 const char *cli_element_numpy(wc_type type) {
+    static const char REQUEST[] = "[('state', '|S8'), ('source', '<i4'), ('tag', '<i4'), "
+                                  "('comm', '<u8'), ('order', '<u8'), ('count', '<u8'), "
+                                  "('offset', '<i8'), ('type', '|S128'), ('array', '|S256')]";
     static const char *const names[WC_TYPE_COUNT] = {
-        [WC_TYPE_I8] = "'|i1'",
-        [WC_TYPE_U8] = "'|u1'",
-        [WC_TYPE_I16] = "'<i2'",
-        [WC_TYPE_U16] = "'<u2'",
-        [WC_TYPE_I32] = "'<i4'",
-        [WC_TYPE_U32] = "'<u4'",
-        [WC_TYPE_I64] = "'<i8'",
-        [WC_TYPE_U64] = "'<u8'",
-        [WC_TYPE_F32] = "'<f4'",
-        [WC_TYPE_F64] = "'<f8'",
-        [WC_TYPE_FLD] = "'<f16'",
-        [WC_TYPE_C32] = "'<c8'",
-        [WC_TYPE_C64] = "'<c16'",
-        [WC_TYPE_CLD] = "'<c32'",
-        [WC_TYPE_BOOL] = "'|b1'",
-        [WC_TYPE_BYTE] = "'|V1'",
-        [WC_TYPE_REQUEST] = "[('state', '|S8'), ('source', '<i4'), ('tag', '<i4'), "
-                            "('comm', '<u8'), ('order', '<u8'), ('count', '<u8'), "
-                            "('offset', '<i8'), ('type', '|S128'), ('array', '|S256')]"};
+        [WC_TYPE_I8] = "'|i1'",   [WC_TYPE_U8] = "'|u1'",     [WC_TYPE_I16] = "'<i2'",
+        [WC_TYPE_U16] = "'<u2'",  [WC_TYPE_I32] = "'<i4'",    [WC_TYPE_U32] = "'<u4'",
+        [WC_TYPE_I64] = "'<i8'",  [WC_TYPE_U64] = "'<u8'",    [WC_TYPE_F32] = "'<f4'",
+        [WC_TYPE_F64] = "'<f8'",  [WC_TYPE_FLD] = "'<f16'",   [WC_TYPE_C32] = "'<c8'",
+        [WC_TYPE_C64] = "'<c16'", [WC_TYPE_CLD] = "'<c32'",   [WC_TYPE_BOOL] = "'|b1'",
+        [WC_TYPE_BYTE] = "'|V1'", [WC_TYPE_REQUEST] = REQUEST};
     return names[type];
 }
 

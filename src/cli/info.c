@@ -247,8 +247,8 @@ static wc_status print_channels(const contents *c, wc_error *error) {
         {"communicator", false}, {"from", true},      {"to", true},   {"sent", true},
         {"received", true},      {"in flight", true}, {"bytes", true}};
     char text[64];
-    printf("\n%" PRIu64 " channels used, %" PRIu64 " messages in flight\n", c->sizes.counters,
-           c->sizes.messages);
+    printf("\n%" PRIu64 " channel%s used, %" PRIu64 " message%s in flight\n", c->sizes.counters,
+           c->sizes.counters == 1 ? "" : "s", c->sizes.messages, c->sizes.messages == 1 ? "" : "s");
     if (!c->sizes.messages)
         return WC_OK;
     cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);

@@ -70,11 +70,19 @@ arrays["boxes/long"] = protect_boxes("boxes/long", make("u1", (2, 9000000 + RANK
                                      (0, RANK * 9000000 + RANK * (RANK - 1) // 2))
 if RANK == 1:
     wavecut.protect("here_only", np.arange(10.0))
+wavecut.protect("other_type", np.arange(6, dtype="i4"))
+wavecut.protect_array("other_shape", np.zeros((2, 4)), (8, 4), (2 * RANK, 0))
+wavecut.protect("goes", np.arange(3))
 wavecut.restore()
 snapshot(1)
 change(arrays)
 if RANK == 3:
     wavecut.protect("i4", np.arange(7, dtype="i4"))  # another count
+for name in ("other_type", "other_shape", "goes"):
+    wavecut.unprotect(name)
+wavecut.protect("other_type", np.arange(6, dtype="f4"))
+wavecut.protect_array("other_shape", np.zeros((4, 2)), (4, 8), (0, 2 * RANK))
+wavecut.protect("comes", np.arange(3))
 snapshot(2)
 wavecut.finalize()
 assert len(glob.glob(f"{DIRECTORY}/wavecut-*.h5")) == 2
