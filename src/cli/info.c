@@ -112,6 +112,13 @@ static wc_status read_flows(contents *c, wc_error *error) {
     return error->status;
 }
 
+static wc_status check_ranks(const contents *c, wc_error *error) {
+    cli_each_ranks rows = {.reader = c->reader};
+    while (cli_each_ranks_next(&rows, error))
+        ;
+    return error->status;
+}
+
 /* All that may be wrong is found here, before anything is printed. */
 static wc_status read_all(contents *c, const char *path, wc_error *error) {
     wc_status status = wc_reader_open(path, &c->reader, error);
@@ -123,7 +130,7 @@ static wc_status read_all(contents *c, const char *path, wc_error *error) {
     c->spreads = calloc(c->array_count + 1, sizeof *c->spreads);
     if (!c->spreads)
         return wc_error_set(error, WC_ERR_MEMORY, "no memory to read %.300s", path);
-    status = wc_reader_check_tables(c->reader, error);
+    status = check_ranks(c, error);
     for (size_t i = 0; i < c->array_count && status == WC_OK; i++)
         status = read_spread(c, i, error);
     if (status == WC_OK)

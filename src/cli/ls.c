@@ -30,11 +30,12 @@ static const struct argp argp = {
     .options = list,
     .parser = cli_parse_asked,
     .args_doc = "[DIR]",
-    .doc = "Lists the snapshots in DIR, newest first."
-           "\v"
-           "\"complete\" means that the file's metadata and tables are as they were written; "
-           "'wavecut verify' checks its data too. Default: WAVECUT_DIR, else " CLI_DEFAULT_DIR
-           ".\n\n" CLI_EXIT_CODES};
+    .doc =
+        "Lists the snapshots in DIR, newest first."
+        "\v"
+        "\"complete\" means that the snapshot was committed, and that the file's metadata are as "
+        "they were written; 'wavecut verify' checks all of it. Default: WAVECUT_DIR, "
+        "else " CLI_DEFAULT_DIR ".\n\n" CLI_EXIT_CODES};
 
 /* ---- reading ---- */
 
@@ -44,7 +45,6 @@ static void read_contents(wc_reader *reader, entry *e) {
     size_t n = wc_reader_arrays(reader, &arrays);
     for (size_t i = 0; i < n; i++)
         e->state_bytes += arrays[i].total * wc_type_bytes(arrays[i].type);
-    wc_reader_check_tables(reader, &e->error);
     wc_reader_sizes(reader, &sizes);
     e->messages = sizes.messages;
     e->head = *wc_reader_head(reader);

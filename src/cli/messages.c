@@ -209,14 +209,25 @@ static void put(const listing *l, uint64_t number, const wc_message_row *m, cons
 
 /* ---- all ---- */
 
+/* Before anything is printed: a table that is damaged is found here. */
+static wc_status count_messages(listing *l, wc_error *error) {
+    cli_each_messages rows = {.reader = l->reader};
+    const wc_message_row *m;
+    while ((m = cli_each_messages_next(&rows, error)))
+        l->matching += matches(l, m);
+    return error->status;
+}
+
 /* `table` NULL: as JSON. */
 static wc_status list_messages(listing *l, cli_table *table, wc_error *error) {
     cli_each_messages rows = {.reader = l->reader};
     const wc_message_row *m;
     for (uint64_t number = 0; (m = cli_each_messages_next(&rows, error)); number++) {
         beginning b;
-        if (!matches(l, m) || ++l->matching > l->o->limit)
+        if (!matches(l, m))
             continue;
+        if (l->shown == l->o->limit)
+            break;
         if (begin(l, m, &b, error) == WC_OK) {
             l->shown++;
             if (table)
@@ -252,10 +263,10 @@ static void print_json(listing *l, wc_error *error) {
     cli_json_begin(NULL, '{');
     cli_json_put("file", cli_json_text(l->o->path));
     cli_json_put("messages_in_flight", cli_json_number(sizes.messages));
+    cli_json_put("matching", cli_json_number(l->matching));
     cli_json_begin("messages", '[');
     list_messages(l, NULL, error);
     cli_json_end();
-    cli_json_put("matching", cli_json_number(l->matching));
     cli_json_end();
 }
 
@@ -264,10 +275,10 @@ static int show(void *context) {
     wc_error error = {WC_OK, ""};
     listing l = {.o = o};
     if (wc_reader_open(o->path, &l.reader, &error) == WC_OK &&
-        wc_reader_check_tables(l.reader, &error) == WC_OK &&
         wc_reader_communicators(l.reader, &l.comms, &l.comm_count, &error) == WC_OK) {
         cli_comms_sort(l.comms, l.comm_count);
-        (o->asked.json ? print_json : print)(&l, &error);
+        if (count_messages(&l, &error) == WC_OK)
+            (o->asked.json ? print_json : print)(&l, &error);
     }
     fflush(stdout);
     int code = error.status == WC_OK ? CLI_OK : cli_fail("messages", &error);

@@ -112,10 +112,6 @@ void wc_reader_sizes(const wc_reader *r, wc_channel_sizes *sizes) {
                                 .traced = r->tables[WC_TABLE_EVENT_INDEX].count};
 }
 
-wc_status wc_reader_check_tables(wc_reader *r, wc_error *error) {
-    return wc_trailer_check_rows(&r->trailer, r->fd, r->path, error);
-}
-
 /* A part of a table's rows. */
 static wc_status rows_at(wc_reader *r, wc_table table, uint64_t first, size_t count, void *rows,
                          wc_error *error) {

@@ -340,9 +340,6 @@ wc_status wc_reader_counters_at(wc_reader *reader, uint64_t first, size_t count,
 wc_status wc_reader_messages_at(wc_reader *reader, uint64_t first, size_t count,
                                 wc_message_row *rows, wc_error *error);
 
-/* Are all tables what was written? Errors: DAMAGED, IO, MEMORY. */
-wc_status wc_reader_check_tables(wc_reader *reader, wc_error *error);
-
 /* Bytes of the state and of the messages: what a verification reads. */
 uint64_t wc_reader_bytes(const wc_reader *reader);
 

@@ -395,19 +395,6 @@ wc_status wc_trailer_rows(wc_trailer *trailer, int fd, const char *path, const c
     return status;
 }
 
-wc_status wc_trailer_check_rows(wc_trailer *trailer, int fd, const char *path, wc_error *error) {
-    const uint64_t *hash = trailer->hashes;
-    wc_status status = WC_OK;
-    for (size_t i = 0; i < trailer->extents.count && status == WC_OK; i++) {
-        const wc_extent *extent = &trailer->extents.at[i];
-        for (uint64_t block = 0; block < blocks_of(extent) && status == WC_OK; block++)
-            status = load_block(trailer, *hash++, fd, path, "a table",
-                                extent->offset + block * WC_BLOCK_BYTES,
-                                wc_block_bytes(extent->size, block), error);
-    }
-    return status;
-}
-
 void wc_trailer_free(wc_trailer *trailer) {
     free(trailer->extents.at);
     free(trailer->first_hash);

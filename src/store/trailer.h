@@ -65,9 +65,6 @@ bool wc_trailer_has(const wc_trailer *trailer, wc_extent extent, uint64_t count,
 wc_status wc_trailer_rows(wc_trailer *trailer, int fd, const char *path, const char *what,
                           uint64_t offset, size_t bytes, void *to, wc_error *error);
 
-/* Reads and checks all tables. Errors: likewise. */
-wc_status wc_trailer_check_rows(wc_trailer *trailer, int fd, const char *path, wc_error *error);
-
 void wc_trailer_free(wc_trailer *trailer);
 
 #endif
