@@ -149,7 +149,8 @@ static void start(bool restarted) {
             MPI_Send(&first, 1, MPI_LONG, (S.rank + 1) % S.ranks, TAG, MPI_COMM_WORLD);
         return;
     }
-    for (size_t i = 0; i < CELLS; i++)
+    /* The buffer of a receive that is outstanding may have the next message already: from a rank that is ahead. */
+    for (size_t i = is("posted"); i < CELLS; i++)
         expect(S.u[i] == value(last_written(), i), "the array is not the one of that step");
     if (S.rank == 0)
         printf("stable: restarted at step %ld\n", S.step);
