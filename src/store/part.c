@@ -10,8 +10,9 @@
 
 enum {
     PIECE = 16 * WC_BLOCK_BYTES, /* read, then hashed: still in the cache */
-    THREADS = 4,                 /* requests under way at once, as in writer.c */
-    ALONE = 8 * PIECE            /* below, threads cost more than they save */
+    LARGE = 4 * PIECE, /* likewise, around the page cache: each read waits for the disk once */
+    THREADS = 4,       /* requests under way at once, as in writer.c */
+    ALONE = 8 * PIECE  /* below, threads cost more than they save */
 };
 
 wc_part wc_part_of_box(const wc_box *box, const uint64_t *chunk, uint64_t each, uint64_t offset) {
@@ -59,6 +60,7 @@ typedef struct wc_read {
     const wc_input *input;
     const wc_part *part;
     uint64_t from, end; /* bytes of the part */
+    size_t piece;
     char *to;
     uint64_t *hashes;
     atomic_uint_fast64_t next;
@@ -79,7 +81,7 @@ static void note_error(wc_read *r, uint64_t at, const wc_error *error) {
 }
 
 static wc_status read_piece(wc_read *r, uint64_t at, char *buffer, wc_error *error) {
-    size_t n = r->end - at < PIECE ? (size_t)(r->end - at) : PIECE;
+    size_t n = r->end - at < r->piece ? (size_t)(r->end - at) : r->piece;
     char *to = r->to ? r->to + (at - r->from) : buffer;
     wc_status status = read_bytes(r->input, r->part, at, n, to, error);
     if (status == WC_OK && r->hashes)
@@ -94,7 +96,8 @@ static void *read_pieces(void *context) {
     if (!r->to && !buffer)
         wc_error_set(&error, WC_ERR_MEMORY, "no memory to read %.300s", r->input->path);
     uint64_t at = r->from;
-    while (error.status == WC_OK && !r->failed && (at = atomic_fetch_add(&r->next, PIECE)) < r->end)
+    while (error.status == WC_OK && !r->failed &&
+           (at = atomic_fetch_add(&r->next, r->piece)) < r->end)
         read_piece(r, at, buffer, &error);
     if (error.status != WC_OK)
         note_error(r, at, &error);
@@ -117,6 +120,7 @@ wc_status wc_part_read(const wc_input *input, const wc_part *part, uint64_t firs
     r.from = first * WC_BLOCK_BYTES;
     r.end = r.from + blocks * WC_BLOCK_BYTES;
     r.end = r.end < part->bytes ? r.end : part->bytes;
+    r.piece = to && input->direct >= 0 ? LARGE : PIECE;
     r.next = r.from;
     pthread_mutex_init(&r.lock, NULL);
     int started = start_threads(&r, threads, r.end - r.from < ALONE ? 0 : THREADS - 1);
