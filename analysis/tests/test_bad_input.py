@@ -71,6 +71,18 @@ def huge_trailer(path):
         file.write(struct.pack("<Q", 2**64 - 8))
 
 
+def long_trailer(path):
+    """As long as the file, which takes no space on the disk."""
+    make.write(path)
+    with open(path, "r+b") as file:
+        data = file.read()
+        os.truncate(path, 8 << 30)
+        file.seek(0)
+        file.write(b"WAVECUT\x1a" + data[8:])
+        file.seek(-8, 2)
+        file.write(struct.pack("<Q", 8 << 30))
+
+
 def without(name):
     def write(path):
         make.write(path, change=lambda file: file.__delitem__(name))
@@ -109,6 +121,7 @@ BAD = [(text_file, wavecut.NotASnapshot, "not an HDF5 file"), (empty, wavecut.No
        (cut_off_a_little, wavecut.Error, "without the trailer|damaged"), (newer, wavecut.NewerFormat, "format 3, and this version reads up to 2"),
        (changed_metadata, wavecut.Damaged, "metadata are damaged"), (changed_table, wavecut.Damaged, "a table is damaged"),
        (changed_trailer, wavecut.Damaged, "trailer is damaged"), (huge_trailer, wavecut.NotASnapshot, "without the trailer"),
+       (long_trailer, wavecut.Damaged, "too long"),
        (without("ranks"), wavecut.Damaged, "no /ranks"), (without("state"), wavecut.Damaged, "not what a snapshot should be"),
        (without("channels/counters"), wavecut.Damaged, "no /channels/counters"), (link_elsewhere, wavecut.Damaged, "no /ranks"),
        (stored_elsewhere, wavecut.Damaged, "in a way that no snapshot uses"), (ranks_that_lie, wavecut.Damaged, "does not fit it"),

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import make
+import wavecut
 from conftest import field, write_run
 from wavecut import trailer
 from wavecut.report import overview
 from wavecut.report.command import main
 from wavecut.report.markup import Markup, tag
+from wavecut.report.phases import blame, times
 from wavecut.report.units import ranks, seconds, size
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -72,9 +74,16 @@ def test_a_run(run, tmp_path):
     page = page_of(run, tmp_path)
     keeps_to_itself(page)
     for words in ("4 snapshots", "./program --fast", "interval", "60.0 s", "Consistent", "4 messages in flight", "What changed since snapshot 3",
-                  "ocean/particles", "1-3", "480 of 480", "Who delayed it", "Rank 3 recorded last", "mean time between failures"):
+                  "ocean/particles", "1-3", "480 of 480", "Who delayed it", "The cut was delayed most by rank 0, by its write", "mean time between failures"):
         assert words in page.words, words
     assert "can't be shown" not in page.words and sum(name == "details" for name, _ in page.elements) == 4
+
+
+def test_failures_of_the_past(tmp_path):
+    write_run(tmp_path / "ckpt", count=2)
+    (tmp_path / "ckpt/history").write_text("start 2026-11-26T10:00:00Z\nlost 2026-11-26T12:00:00Z\n")
+    page = page_of(tmp_path / "ckpt", tmp_path)
+    assert "2 h: 1 failure of this job in 2 h2.68 s2.68 s" in page.words  # the root of 2 x 0.5 ms x 7200 s
 
 
 def test_the_scenario_of_the_notes(notes, tmp_path):
@@ -206,6 +215,24 @@ def test_many_ranks(tmp_path, count):
     assert "can't be shown" not in page.words and "the 200 fullest of" in page.words and "out, " in page.words
     assert ("200 ranks are drawn in 29 groups" in page.words) == (count == 200)
     assert os.path.getsize(tmp_path / "page.html") < 600_000
+
+
+@pytest.mark.parametrize("rank, phases, words", (
+    (2, (0.001, 0.002, 0.010, 0.90, 0.0), "most by rank 2, by its write"), (1, (0.001, 0.700, 0.705, 0.71, 0.0), "most by rank 1, by its record"),
+    (0, (0.001, 0.002, 0.600, 0.61, 0.0), "most by rank 0, by its close"), (3, (0.800, 0.801, 0.802, 0.81, 0.0), "most by rank 3, by its arm"),
+    (None, None, "most by rank 1, which heard of the request 500 ms after the first")))
+def test_who_delayed_it(tmp_path, rank, phases, words):
+    def late(file):  # rank 1 hears, arms and records half a second after the others
+        table = file["ranks"][...]
+        table["record_time"][1] += 0.5
+        file["ranks"][...] = table
+    usual = (0.001, 0.002, 0.004, 0.01, 0.0)
+    table = [phases if r == rank else usual for r in range(4)]
+    with wavecut.open(make.write(tmp_path / "wavecut-000001.h5", ranks=4, phases=table, change=None if phases else late)) as snapshot:
+        ranks = snapshot.ranks
+        ranks["record_time"] = ranks["record_time"] if not phases else make.NOW + ranks["record_s"]
+        assert words in blame(times(ranks))
+    assert "until all parts were on the disk" in page_of(tmp_path, tmp_path).words
 
 
 def test_young_and_daly():

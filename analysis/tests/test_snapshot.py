@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from datetime import datetime, timezone
 
 import h5py
 import numpy as np
@@ -36,6 +37,15 @@ def test_runs(tmp_path):
     (tmp_path / "wavecut-000006.h5.partial").write_bytes(b"")
     runs = wavecut.open(tmp_path).runs
     assert [(r.id, r.program, r.snapshots, r.finished) for r in runs] == [(5, "./run5", [1, 2], True), (6, "./run6", [3, 4], False)]
+
+
+def test_history(tmp_path):
+    make.write(tmp_path / "wavecut-000001.h5")
+    assert wavecut.open(tmp_path).history == (0.0, 0)
+    (tmp_path / "history").write_text("start 2026-11-26T10:00:00Z\nlost 2026-11-26T11:00:00Z\nstart 2026-11-26T12:00:00Z\nlost 2026-11-26T12:30:00Z\n"
+                                      "nonsense\nstart 2026-11-26T13:00:00Z\nstop 2026-11-26T13:30:00Z\nstart 2026-11-26T14:00:00Z\n")
+    os.utime(tmp_path / "history", (0, datetime(2026, 11, 26, 14, 10, tzinfo=timezone.utc).timestamp()))
+    assert wavecut.open(tmp_path).history == (3600.0 + 1800 + 1800 + 600, 2)
 
 
 def test_arrays(run):

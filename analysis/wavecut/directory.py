@@ -3,10 +3,12 @@
 import os
 import re
 from collections import namedtuple
+from datetime import datetime, timezone
 
 from .errors import Error, NotFound, NotReadable
 from .snapshot import Snapshot
 
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
 _NAME = re.compile(r"wavecut-(\d{6,})\.h5")
 
 Run = namedtuple("Run", "id program snapshots finished")
@@ -66,6 +68,28 @@ class Directory:
                 return int(match[1], 16) if match else None
         except OSError:
             return None
+
+    @property
+    def history(self):
+        """The seconds that this directory's jobs have been up in all, and how often one has failed (src/store/history.h)."""
+        up, failures, started = 0.0, 0, None
+        try:
+            path = os.path.join(self.path, "history")
+            with open(path, encoding="ascii", errors="replace") as file:
+                lines = file.read(1 << 20).splitlines() + [f"seen {datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc):{_UTC}}"]
+        except OSError:
+            return up, failures
+        for word, _, text in (line.partition(" ") for line in lines):
+            try:
+                time = datetime.strptime(text, _UTC)
+            except ValueError:
+                continue
+            if word in ("lost", "stop", "seen") and started:
+                up, started = up + max((time - started).total_seconds(), 0.0), None
+                failures += word == "lost"
+            elif word == "start":
+                started = time
+        return up, failures
 
     @property
     def runs(self):

@@ -12,6 +12,7 @@ TABLE = 1  # kind of an extent; 0 is data
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC = b"WAVECUT\x1a"
 _PIECE = 1 << 20
+_LONGEST = 256 << 20  # bytes of a trailer: enough for ten million chunks
 
 
 def _load_xxhash():
@@ -79,9 +80,11 @@ def _read_trailer(file, size):
     if length % 8 or not 64 <= length <= size:
         _refuse_without_trailer(file, size)
     file.seek(size - length)
-    trailer = file.read(length)
-    if trailer[:8] != _MAGIC:
+    if file.read(8) != _MAGIC:
         _refuse_without_trailer(file, size)
+    if length > _LONGEST:
+        raise Damaged(f"{file.name}: a trailer of {length} bytes is too long")
+    trailer = _MAGIC + file.read(length - 8)
     words = struct.unpack(f"<{length // 8}Q", trailer)
     if can_hash and xxh3([trailer[:-16]]) != words[-2]:
         raise Damaged(f"{file.name}: the trailer is damaged")

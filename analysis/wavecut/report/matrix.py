@@ -54,7 +54,7 @@ def _draw(sums, group, wrong, label):
     drawing.text(8, TOP - 22, "from \u2193", "tick")
     if cell >= 22:
         for r, c in np.argwhere(sums > 0):
-            if sums[r, c] < 10000:
+            if 7 * len(str(int(sums[r, c]))) < cell:
                 drawing.text(LEFT + cell * (c + 0.5), TOP + cell * (r + 0.5) + 4, int(sums[r, c]),
                              "cell-dark" if shades[r, c] > SHADES // 2 else "cell", "middle")
     return tag("figure", drawing.html(), tag("figcaption", label))

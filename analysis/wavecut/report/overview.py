@@ -65,12 +65,15 @@ def intervals(run):
     return [after.time - before.time for before, after in zip(run, run[1:]) if after.parent == before.parent and after.time > before.time]
 
 
-def advice(run):
-    """A table: the best interval for several times between failures, and what the present one is best for; None if nothing is known."""
+def advice(run, history):
+    """A table: the best interval for several times between failures, and what the present one is best for; None if nothing is known.
+    history: seconds that the job has been up, number of its failures."""
     cost, between = float(np.median([s.pause for s in run])), intervals(run)
     if cost <= 0:
         return None
-    rows = [(name, seconds(young(cost, mtbf)), seconds(daly(cost, mtbf))) for mtbf, name in MTBF]
+    up, failures = history
+    known = [(up / failures, f"{seconds(up / failures)}: {several(failures, 'failure')} of this job in {seconds(up)}")] if failures and up > 0 else []
+    rows = [(name, seconds(young(cost, mtbf)), seconds(daly(cost, mtbf))) for mtbf, name in known + list(MTBF)]
     text = (f"A snapshot costs the program the pause of {seconds(cost)} (median of the longest of each snapshot): the file is written while it goes "
             f"on. ")
     if between:

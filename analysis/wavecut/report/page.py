@@ -29,6 +29,7 @@ class Source:
         self.path = os.fspath(path)
         self._directory = Directory(path) if os.path.isdir(path) else None
         self.finished = self._directory.finished if self._directory else None
+        self.history = self._directory.history if self._directory else (0.0, 0)
         if self._directory is None:
             self.summaries = [overview.summarize(self.path)]
             return
@@ -155,7 +156,7 @@ def _overview(source):
     for run in found[-3:]:
         chart = overview.cost_chart(run)
         if chart:
-            parts += [tag("h3", f"Cost and interval of run {run[0].run:016x}"), chart, overview.advice(run)]
+            parts += [tag("h3", f"Cost and interval of run {run[0].run:016x}"), chart, overview.advice(run, source.history)]
     if len(found) > 3:
         parts.append(tag("p", f"Cost and interval are drawn for the newest 3 of {len(found)} runs.", class_="note"))
     return parts

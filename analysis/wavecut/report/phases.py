@@ -33,19 +33,19 @@ def commit(snapshot, ranks):
 
 
 def blame(at):
-    """Sentences: who was late, where. The rank that delays a cut is the one whose record, or whose part on the disk, comes long after
-    that of most others."""
-    record, durable = at[:, 2], at[:, 4]
-    last, slowest = int(record.argmax()), int(durable.argmax())
-    behind, disk = record[last] - np.median(record), durable[slowest] - np.median(durable)
-    text = [f"Rank {last} recorded last, {seconds(float(record[last] - record.min()))} after the first"
-            + (": it heard of the request late." if at[last, 0] - np.median(at[:, 0]) > behind / 2 > 0 else ".")]
-    text.append(f"Rank {slowest} was the last to have its part on the disk, {seconds(float(durable[slowest]))} after the request, of which "
-                f"{seconds(float(durable[slowest] - at[slowest, 3]))} after its channels were closed.")
-    if len(at) > 1:
-        name, lag, what = (last, behind, "record") if behind > disk else (slowest, disk, "writing")
-        text.append(f"The cut was delayed most by rank {name}, by its {what}: {seconds(float(lag))} behind the median of the ranks.")
-    return text
+    """A sentence on each phase of the whole, which ends when the last rank has ended it, and one on the rank that delayed the cut most: the
+    last one of the longest phase."""
+    ends = np.maximum.accumulate(at[:, 1:].max(axis=0))
+    last, took = at[:, 1:].argmax(axis=0), np.diff(ends, prepend=0.0)
+    words = ("ranks were armed", "had recorded", "channels were closed", "parts were on the disk")
+    parts = [f"{seconds(float(time))} until all {what} (rank {rank} was the last)" for time, what, rank in zip(took, words, last)]
+    text = f"From the request on it took {', then '.join(parts)}: {seconds(float(ends[-1]))} in all."
+    if len(at) == 1:
+        return text
+    slow = int(took.argmax())
+    rank = int(last[slow])
+    late = f", which heard of the request {seconds(float(at[rank, 0]))} after the first" if slow < 2 and at[rank, 0] > took[slow] / 2 else ""
+    return f"{text} The cut was delayed most by rank {rank}{late or f', by its {PHASES[slow][0]}'}."
 
 
 def _draw(at, shown, end, committed, label):
@@ -84,7 +84,7 @@ def draw(snapshot):
         notes.append(f"The ranks ran on {hosts} hosts: differences between their clocks are in the picture.")
     end = max(float(at[:, 4].max()), committed or 0.0, 1e-9)
     closed = float(at[:, 3].max())
-    parts = [tag("p", " ".join(blame(at)))]
+    parts = [tag("p", blame(at))]
     if 0 < closed < 0.25 * end:
         parts.append(_draw(at, shown, closed * 1.05, None, "From the request until all channels were closed"))
     parts.append(_draw(at, shown, end * 1.02, committed, "From the request until all was on the disk"))

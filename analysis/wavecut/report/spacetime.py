@@ -14,6 +14,7 @@ from .units import seconds, several
 
 LANES = 64  # more ranks are drawn in groups
 EVENTS = 120  # of a trace that are drawn, but no fewer than 4 before and after the record of a rank
+MARKERS = 300  # events of the protocol: if there are more, only those near the records are drawn
 CROSSING = 40  # messages that are drawn wherever they were sent and received
 ARROWS = 200  # channels without a trace: more are told, not drawn
 FEW = 40  # up to which arrows bear numbers
@@ -40,8 +41,9 @@ def window(trace):
     each = max(4, EVENTS // (2 * trace.size))
     rows = np.concatenate([np.arange(max(first, record - each), min(end, record + each + 1))
                            for first, end, record in zip(trace.first, trace.end, trace.record)])
-    rows = np.union1d(rows, trace.crossing[:CROSSING])
-    order = trace.causal_order(rows)
+    attempt = np.flatnonzero(trace.here & (trace.events["kind"] > RECEIVE))
+    rows = np.concatenate([rows, trace.crossing[:CROSSING], attempt if len(attempt) <= MARKERS else []]).astype(np.int64)
+    order = trace.causal_order(np.unique(rows))
     known, crossing, kind, names = set(order), set(trace.crossing.tolist()), trace.events["kind"], {}
     for row in order:
         other_known = int(trace.other[row]) in known
