@@ -102,13 +102,10 @@ class Browser:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def screenshot(self, path=None):
-        """A PNG of the whole page, as bytes; also into a file."""
+    def screenshot(self, path, height):
+        """Writes a PNG of the page, down to so many pixels."""
         size = self.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True,
-                           clip={"x": 0, "y": 0, "width": size[0], "height": min(size[1], 12000), "scale": 1})
-        data = base64.b64decode(answer["data"])
-        if path:
-            with open(path, "wb") as file:
-                file.write(data)
-        return data
+                           clip={"x": 0, "y": 0, "width": size[0], "height": min(size[1], height), "scale": 1})
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(answer["data"]))

@@ -69,8 +69,8 @@ def test_layout(chromium, pages, name, width):
 
 def pixels(chromium, path, width, scheme, name):
     chromium.open(path, width, scheme)
-    to = os.path.join(os.environ.get("TESTS_PICTURES") or os.path.dirname(path), f"{name}-{width}-{scheme}.png")
-    chromium.screenshot(to)
+    to = os.path.join(os.environ.get("TESTS_PICTURES", os.path.dirname(path)), f"{name}-{width}-{scheme}.png")
+    chromium.screenshot(to, 12000 if "TESTS_PICTURES" in os.environ else 2500)
     return (matplotlib.image.imread(to)[..., :3] * 255 + 0.5).astype(np.int16)
 
 

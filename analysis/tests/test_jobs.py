@@ -21,7 +21,7 @@ from wavecut.report import steps
 from wavecut.trace import RECEIVE, SEND, UNKNOWN, Trace
 
 BUILD = os.environ.get("TESTS_BUILD")
-JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=150", "--size=64", "--slow=0.01"]),
+JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=100", "--size=64", "--slow=0.01"]),
         "phold16": (16, ["phold", "--steps=12", "--size=192", "--slow=0.01"]), "tokens": (3, ["tokens", "--steps=4000", "--slow=0.05"])}
 
 
@@ -42,7 +42,7 @@ def job(request, tmp_path_factory):
         pytest.skip("TESTS_BUILD names no build directory")
     ranks, (program, *options) = JOBS[request.param]
     directory = tmp_path_factory.mktemp(request.param) / "ckpt"
-    launch(directory, ranks, [f"{BUILD}/jobs/{program}", *options], INTERVAL="0.05", KEEP="0")
+    launch(directory, ranks, [f"{BUILD}/jobs/{program}", *options], INTERVAL="0.1", KEEP="0")
     return str(directory), request.param, ranks
 
 
