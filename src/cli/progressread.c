@@ -59,6 +59,8 @@ static void understand(const json_t *o, progress *p) {
     p->first_step = count(o, "first_step");
     p->restarted_from = count(o, "restarted_from");
     p->next = number(o, "next");
+    p->interval_s = number(o, "interval_seconds");
+    text(o, "interval_reason", p->interval_reason, sizeof p->interval_reason);
     understand_attempt(json_object_get(o, "attempt"), p);
     p->last_snapshot = count(o, "last_snapshot");
     p->last_time = number(o, "last_time");

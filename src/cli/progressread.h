@@ -20,6 +20,8 @@ typedef struct progress {
     uint64_t step, first_step;   /* safe points, in all and before a restart */
     uint64_t restarted_from;     /* snapshot; 0: none */
     double next;                 /* snapshot, by time */
+    double interval_s;           /* between snapshots by time */
+    char interval_reason[320];   /* why, where the job has chosen it */
 
     bool attempt; /* is a snapshot under way? */
     char phase[40];

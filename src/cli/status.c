@@ -168,6 +168,8 @@ static void print_snapshots(const job *j) {
         line("next", "now");
     else if (strcmp(j->state, "running") == 0)
         line("next", "when it is asked for");
+    if (p->interval_reason[0])
+        line("interval", "%s", p->interval_reason);
     line("snapshots", "%" PRIu64 " committed, %" PRIu64 " attempts void, %" PRIu64 " failed",
          p->committed, p->voided, p->failed);
     for (int i = 0; i < p->reasons; i++)
@@ -229,6 +231,9 @@ static json_t *to_json(const char *dir, const job *j) {
                         p->restarted_from ? cli_json_number(p->restarted_from) : json_null());
     json_object_set_new(o, "step", cli_json_number(p->step));
     json_object_set_new(o, "next", time_json(p->next));
+    json_object_set_new(o, "interval_seconds", time_json(p->interval_s));
+    json_object_set_new(o, "interval_reason",
+                        p->interval_reason[0] ? cli_json_text(p->interval_reason) : json_null());
     json_object_set_new(o, "attempt", attempt_json(p));
     json_object_set_new(o, "last_snapshot",
                         p->last_snapshot ? cli_json_number(p->last_snapshot) : json_null());

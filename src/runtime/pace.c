@@ -19,7 +19,7 @@ static const int64_t SEEN_NS = 15000000000;
 
 static struct {
     wc_pace now;
-    char reason[320];
+    char reason[WC_PACE_REASON_BYTES];
     double told_s; /* the interval that the log has */
     wc_cost cost;
     bool has_history;

@@ -34,6 +34,8 @@ typedef struct wc_pace {
 
 const wc_pace *wc_pace_now(void);
 
+enum { WC_PACE_REASON_BYTES = 320 };
+
 /* The choice in words: "every 12 s: one costs 0.1 s, ...". "" if there was none. */
 const char *wc_pace_reason(void);
 

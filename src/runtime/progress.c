@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include "../store/progress.h"
+#include "pace.h"
 #include "runtime.h"
 #include "snapshot.h"
 #include "trigger.h"
@@ -33,6 +34,8 @@ typedef struct wc_noted {
     uint64_t step;
     wc_snapshot_progress snapshot;
     int64_t next, committed_at; /* 0: none */
+    double interval_s;          /* 0: none by time */
+    char interval_reason[WC_PACE_REASON_BYTES];
     wavecut_info info;
     wc_given_up given_up[REASONS]; /* the last ones first */
     wc_run_end end;
@@ -118,6 +121,8 @@ static void write_all(FILE *f, const wc_noted *n) {
     write_time(f, "heard", n->at);
     fprintf(f, ",\n \"step\": %" PRIu64 ", \"first_step\": %" PRIu64, n->step, R.steps_before);
     write_time(f, "next", n->next);
+    fprintf(f, ",\n \"interval_seconds\": %.6f", n->interval_s);
+    write_text(f, "interval_reason", n->interval_reason);
     write_snapshot(f, &n->snapshot);
     fprintf(f, ",\n \"last_snapshot\": %" PRIu64, n->info.last_snapshot);
     write_time(f, "last_time", n->committed_at);
@@ -201,6 +206,8 @@ static void note(int64_t now, wc_noted *n) {
     n->step = R.steps_before + (uint64_t)L.core.step;
     wc_snapshot_tell(&n->snapshot);
     n->next = wc_trigger_next();
+    n->interval_s = wc_pace_now()->interval_s;
+    snprintf(n->interval_reason, sizeof n->interval_reason, "%s", wc_pace_reason());
     n->committed_at = P.committed_at;
     n->info = R.info;
     memcpy(n->given_up, P.given_up, sizeof n->given_up);

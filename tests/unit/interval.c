@@ -47,7 +47,7 @@ typedef struct machine {
  * of work each. The same failures for each t. After a restart the work of the last snapshot that was durable is there.
  */
 static double play(const machine *m, double t) {
-    enum { FAILURES = 1 << 19 };
+    enum { FAILURES = 1 << 17 };
     uint64_t stream = 1;
     double elapsed = 0, work = 0;
     for (int i = 0; i < FAILURES; i++) {
