@@ -107,7 +107,8 @@ static void take_signal(run *r, int signal, bool from_terminal) {
         ask_for_snapshot(r);
         return;
     default:
-        run_log("%s: passed on to the job, which is not started again", why);
+        if (!r->stopped_by) /* schedulers send it to all there are */
+            run_log("%s: passed on to the job, which is not started again", why);
         r->stopped_by = signal;
         if (!r->kill_at)
             r->kill_at = run_now() + GRACE_S;
