@@ -124,17 +124,17 @@ class Trace:
     def record_clocks(self):
         """The vector clock of each rank's record, a row each. clocks[j][i] is how many sends and receives of rank i lie before the record
         of j. The cut is consistent if clocks[j][i] <= clocks[i][i] for all i, j."""
-        now = np.zeros((self.size, self.size), np.int64)
-        now[np.diag_indices(self.size)] = self.dropped
-        clocks, sent = np.zeros_like(now), {}
-        rank, kind = self.events["rank"], self.events["kind"]
+        now = [[int(self.dropped[i]) if i == rank else 0 for i in range(self.size)] for rank in range(self.size)]
+        clocks, sent = np.zeros((self.size, self.size), np.int64), {}
+        rank, kind, other = (a.tolist() for a in (self.events["rank"], self.events["kind"], self.other))
         for row in self.causal_order(np.arange(len(rank))):
             me = rank[row]
-            now[me, me] += kind[row] in (SEND, RECEIVE)
-            if kind[row] == RECEIVE and self.other[row] in sent:
-                np.maximum(now[me], sent.pop(self.other[row]), out=now[me])
-            elif kind[row] == SEND and self.other[row] >= 0:
-                sent[row] = now[me].copy()
+            if kind[row] == RECEIVE:
+                now[me] = list(map(max, now[me], sent.pop(other[row], now[me])))
+            if kind[row] in (SEND, RECEIVE):
+                now[me][me] += 1
+            if kind[row] == SEND and other[row] >= 0:
+                sent[row] = list(now[me])
             if row == self.record[me]:
                 clocks[me] = now[me]
         return clocks

@@ -16,7 +16,7 @@ DETAILS = 20  # snapshots that are shown in detail
 BYTES = 4_500_000  # what the page may take; further details are left out
 WITNESSES = 20  # of one snapshot that are listed
 CLOCKS = 8  # ranks up to which vector clocks are shown
-CLOCK_EVENTS = 50_000  # of a trace, likewise
+CLOCK_EVENTS = 20_000  # of a trace, likewise
 # The browser itself keeps the page from the network and from running anything, whatever is in a file.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 

@@ -24,5 +24,5 @@ def png(values, low, high, colours):
     palette = matplotlib.colormaps[colours](np.linspace(0, 1, SHADES), bytes=True)[:, :3]
     file = (b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], 8, 3, 0, 0, 0))
             + _chunk(b"PLTE", palette.tobytes() + b"\0\0\0") + _chunk(b"tRNS", b"\xff" * SHADES + b"\0")
-            + _chunk(b"IDAT", zlib.compress(data, 9)) + _chunk(b"IEND", b""))
+            + _chunk(b"IDAT", zlib.compress(data)) + _chunk(b"IEND", b""))
     return "data:image/png;base64," + base64.b64encode(file).decode("ascii")
