@@ -78,6 +78,7 @@ def test_orphan_by_the_trace(tmp_path, sends_are_there):
         with wavecut.open(tmp_path)["latest"] as snapshot:
             assert Trace(snapshot).record_clocks().tolist() == [[0, 0], [1, 2]]
         assert '<td class="bad">1 &gt; 0</td>' in page.read_text()
+        assert "No consistent cut: received before it and sent after it: m2." in page.read_text()
 
 
 def random_scenario(seed, ranks=4, length=120):

@@ -87,6 +87,9 @@ def advice(run, history):
 # ---- drawing ----
 
 def _clock(time, span):
+    """A time of the axis, as exactly as it needs to be."""
+    if span < 20:
+        return datetime.fromtimestamp(time, timezone.utc).strftime("%H:%M:%S.%f")[:-4]
     form = "%H:%M:%S" if span < 3600 else "%H:%M" if span < 86400 else "%d %b %H:%M" if span < 86400 * 20 else "%Y-%m-%d"
     return datetime.fromtimestamp(time, timezone.utc).strftime(form)
 

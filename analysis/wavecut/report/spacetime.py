@@ -18,7 +18,7 @@ MARKERS = 300  # events of the protocol: if there are more, only those near the 
 CROSSING = 40  # messages that are drawn wherever they were sent and received
 ARROWS = 200  # channels without a trace: more are told, not drawn
 FEW = 40  # up to which arrows bear numbers
-WIDTH, LEFT, RIGHT, TOP = 1000, 78, 100, 26
+WIDTH, LEFT, RIGHT, TOP = 1000, 78, 100, 36
 
 Arrow = namedtuple("Arrow", "source destination begin end kind label title", defaults=("", ""))
 Diagram = namedtuple("Diagram", "lanes ends records closed armed arrows notes width")
@@ -183,10 +183,10 @@ def _draw_cut(drawing, x, y, records):
     points = [(x(at), y(lane)) for lane, at in enumerate(records) if at is not None]
     if not points:
         return
-    points = [(points[0][0], TOP - 12)] + points + [(points[-1][0], y(len(records) - 1) + 14)]
+    points = [(points[0][0], TOP - 18)] + points + [(points[-1][0], y(len(records) - 1) + 14)]
     line = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
     drawing.add(path(line + f"L{LEFT} {points[-1][1]:.1f}L{LEFT} {points[0][1]:.1f}Z", "past"), path(line, "cut"))
-    drawing.text(points[0][0] + 5, TOP - 14, "cut", "cut-label")
+    drawing.text(points[0][0] + 5, 14, "cut", "cut-label")
 
 
 def _draw_arrow(drawing, x, y, a, turn):

@@ -116,7 +116,9 @@ def steps(trace):
             to = _names(int(trace.events["peer"][m]) for m in markers if trace.events["peer"][m] != rank)
             result.append(state.step(f"{_name(rank)} records its state" + (f" and sends a marker to {to}." if to else ".")))
     _keep_the_rest(state, rows)
-    result.append(state.step("All markers have come: the snapshot is complete."))
+    orphans = sorted({names.get(row) or names[int(trace.other[row])] for row in trace.orphans if row in names or int(trace.other[row]) in names})
+    result.append(state.step(f"No consistent cut: received before it and sent after it: {', '.join(orphans)}." if len(trace.orphans) else
+                             "All markers have come: the snapshot is complete."))
     return result
 
 
