@@ -47,12 +47,6 @@ static const char *const verdicts[] = {"same",       "changed",     "only in A",
 
 /* ---- for people ---- */
 
-static void shape_text(const wc_array *a, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "%" PRIu64, a->ndims ? a->shape[0] : a->total);
-    for (uint32_t d = 1; d < a->ndims && used < size; d++)
-        used += (size_t)snprintf(text + used, size - used, " x %" PRIu64, a->shape[d]);
-}
-
 /* Of a global array the indices, else the rank and which of its elements. */
 static void where_text(const cmp_array *c, char *text, size_t size) {
     const wc_array *a = c->array[0];
@@ -72,7 +66,7 @@ static void note_text(const cmp_array *c, char *text, size_t size) {
     char shapes[2][256];
     for (int i = 0; i < 2; i++)
         if (c->array[i])
-            shape_text(c->array[i], shapes[i], sizeof shapes[i]);
+            cli_shape_text(c->array[i], shapes[i], sizeof shapes[i]);
     if (c->verdict == CMP_OTHER_TYPE)
         snprintf(text, size, "other type: %s, %s", wc_type_name(c->array[0]->type),
                  wc_type_name(c->array[1]->type));
@@ -100,7 +94,7 @@ static void add_array(cli_table *table, const cmp_array *c) {
     char text[1024];
     cli_table_add(table, a->name);
     cli_table_add(table, wc_type_name(a->type));
-    shape_text(a, text, sizeof text);
+    cli_shape_text(a, text, sizeof text);
     cli_table_add(table, text);
     cli_table_add(table, compared ? cli_count(c->found.changed).text : "");
     snprintf(text, sizeof text, cli_type_is_integer(a->type) ? "%.0Lf" : "%.6Lg", c->found.largest);

@@ -183,12 +183,6 @@ static void print_head(const contents *c, const char *path) {
     print_field("Wavecut", h->version);
 }
 
-static void shape_text(const wc_array *a, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "%" PRIu64, a->ndims ? a->shape[0] : a->total);
-    for (uint32_t d = 1; d < a->ndims && used < size; d++)
-        used += (size_t)snprintf(text + used, size - used, " x %" PRIu64, a->shape[d]);
-}
-
 static void spread_text(const spread *s, char *text, size_t size) {
     const char *plural = s->present == 1 ? "" : "s";
     if (!s->present)
@@ -212,7 +206,7 @@ static void print_arrays(const contents *c) {
         char text[256];
         cli_table_add(table, a->name);
         cli_table_add(table, wc_type_name(a->type));
-        shape_text(a, text, sizeof text);
+        cli_shape_text(a, text, sizeof text);
         cli_table_add(table, text);
         spread_text(&c->spreads[i], text, sizeof text);
         cli_table_add(table, text);

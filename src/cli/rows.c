@@ -72,3 +72,9 @@ int cli_compare_channels(uint64_t comm_a, uint32_t source_a, uint32_t destinatio
         order = compare(source_a, source_b);
     return order ? order : compare(destination_a, destination_b);
 }
+
+void cli_shape_text(const wc_array *a, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "%" PRIu64, a->ndims ? a->shape[0] : a->total);
+    for (uint32_t d = 1; d < a->ndims && used < size; d++)
+        used += (size_t)snprintf(text + used, size - used, " x %" PRIu64, a->shape[d]);
+}

@@ -32,4 +32,7 @@ const char *cli_comm_text(const wc_comm_row *rows, size_t count, uint64_t uid, c
 int cli_compare_channels(uint64_t comm_a, uint32_t source_a, uint32_t destination_a,
                          uint64_t comm_b, uint32_t source_b, uint32_t destination_b);
 
+/* "256 x 128" of a global array, else the number of elements. */
+void cli_shape_text(const wc_array *array, char *text, size_t size);
+
 #endif
