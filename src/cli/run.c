@@ -18,7 +18,7 @@
 
 /* How often the clock and the directory are looked at; how long a job may take to end when it is told to; the longest wait
  * before a restart. */
-static const double TICK_S = 0.25, GRACE_S = 20, LONGEST_BACKOFF_S = 300;
+static const double TICK_S = 0.5, GRACE_S = 20, LONGEST_BACKOFF_S = 300;
 /* The last snapshot is awaited until so long before the end. */
 static const double RESERVE_S = 10;
 

@@ -48,6 +48,9 @@ class Job:
         environment.update(mpirun_settings(), WAVECUT_DIR=os.path.join(work, "ckpt"))
         environment.update({f"WAVECUT_{k}": str(v) for k, v in settings.items()})
         command = [*prefix, f"mpirun.{mpi_of(build)}", "-n", str(ranks), os.path.join(build, program), *options]
+        self.start(command, environment)
+
+    def start(self, command, environment):
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, start_new_session=True)

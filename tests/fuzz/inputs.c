@@ -3,8 +3,10 @@
 #include "harness.h"
 
 #include "output.h"
+#include "progressread.h"
 #include "settings/settings.h"
 #include "state/region.h"
+#include "store/claim.h"
 #include "store/directory.h"
 #include "store/fault.h"
 #include "store/waits.h"
@@ -68,6 +70,25 @@ static void finished(const char *text, size_t size) {
 static void asked(const char *text, size_t size) {
     put_file("waits/ask", text, size);
     wc_waits_asked(directory());
+}
+
+static void told(const char *text, size_t size) {
+    progress p;
+    wc_error error = {WC_OK, ""};
+    put_file("progress.json", text, size);
+    wc_status status = progress_read(directory(), &p, &error);
+    expect_error(status, &error);
+    if (status == WC_OK && (p.reasons < 0 || p.reasons > PROGRESS_REASONS || p.time != p.time))
+        finding("progress that makes no sense", text);
+}
+
+static void locked(const char *text, size_t size) {
+    wc_claim claim;
+    wc_error error = {WC_OK, ""};
+    put_file("run.lock", text, size);
+    expect_error(wc_claim_look(directory(), &claim, &error), &error);
+    if (claim.pid)
+        finding("an owner without a lock", text);
 }
 
 static void read_settings(const char *text) {
@@ -200,6 +221,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 'a':
         asked(text, size);
+        break;
+    case 'p':
+        told(text, size);
+        break;
+    case 'l':
+        locked(text, size);
         break;
     case 's':
         settings(text);

@@ -2,6 +2,8 @@
 /* The directory of a run: what is listed, what is removed, the mark of the end and the request. */
 #include "job.h"
 
+#include "store/claim.h"
+#include "store/progress.h"
 #include "store/waits.h"
 
 #include <fcntl.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char *in(const char *dir, const char *name) {
@@ -292,6 +295,73 @@ static void question_of_others(void **state) {
     assert_int_equal(wc_waits_asked(*state), 7);
 }
 
+/* ---- who runs the job ---- */
+
+static void one_runs_at_a_time(void **state) {
+    wc_error error = {WC_OK, ""};
+    wc_claim first, second, seen;
+    assert_int_equal(wc_claim_look(*state, &seen, &error), WC_OK);
+    assert_int_equal(seen.pid, 0);
+    assert_false(exists(*state, "run.lock")); /* looking leaves nothing */
+    assert_int_equal(wc_claim_take(*state, &first, &error), WC_OK);
+    assert_true(first.fd >= 0);
+    assert_int_equal(wc_claim_take(*state, &second, &error), WC_OK);
+    assert_int_equal(second.fd, -1);
+    assert_int_equal(second.pid, getpid());
+    assert_string_equal(second.host, first.host);
+    assert_true(second.since > 0 && second.since <= (double)time(NULL));
+    assert_int_equal(wc_claim_look(*state, &seen, &error), WC_OK);
+    assert_int_equal(seen.pid, getpid());
+    wc_claim_give_back(&second); /* it has nothing */
+    wc_claim_give_back(&first);
+    assert_int_equal(wc_claim_look(*state, &seen, &error), WC_OK);
+    assert_int_equal(seen.pid, 0);
+    assert_int_equal(wc_claim_take(*state, &second, &error), WC_OK);
+    assert_true(second.fd >= 0);
+    wc_claim_give_back(&second);
+}
+
+/* What was left behind, or put there. */
+static void locks_of_the_dead(void **state) {
+    wc_error error = {WC_OK, ""};
+    wc_claim claim;
+    static const char *const texts[] = {"host elsewhere\npid 1\nsince 1\n", "", "host", "\x1b[2J"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        FILE *f = fopen(in(*state, "run.lock"), "w");
+        fputs(texts[i], f);
+        fclose(f);
+        assert_int_equal(wc_claim_look(*state, &claim, &error), WC_OK);
+        assert_int_equal(claim.pid, 0);
+        assert_int_equal(wc_claim_take(*state, &claim, &error), WC_OK);
+        assert_true(claim.fd >= 0 && claim.pid == getpid());
+        wc_claim_give_back(&claim);
+    }
+    assert_int_equal(unlink(in(*state, "run.lock")), 0);
+    assert_int_equal(symlink("victim", in(*state, "run.lock")), 0);
+    assert_int_equal(wc_claim_take(*state, &claim, &error), WC_ERR_IO);
+    assert_false(exists(*state, "victim"));
+    assert_int_equal(unlink(in(*state, "run.lock")), 0);
+    assert_int_equal(mkfifo(in(*state, "run.lock"), 0666), 0);
+    assert_int_equal(wc_claim_take(*state, &claim, &error), WC_ERR_IO);
+}
+
+static void progress_is_replaced(void **state) {
+    wc_error error = {WC_OK, ""};
+    char *text;
+    assert_int_equal(wc_progress_get(*state, &text, &error), WC_ERR_NOT_FOUND);
+    touch(*state, "progress.json.partial"); /* of one that was killed */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wc_progress_put(*state, i ? "{}" : "{\"a\":1}", i ? 2 : 7, &error), WC_OK);
+        assert_int_equal(wc_progress_get(*state, &text, &error), WC_OK);
+        assert_string_equal(text, i ? "{}" : "{\"a\":1}");
+        free(text);
+    }
+    assert_false(exists(*state, "progress.json.partial"));
+    assert_int_equal(truncate(in(*state, "progress.json"), 1 << 20), 0);
+    assert_int_equal(wc_progress_get(*state, &text, &error), WC_ERR_IO);
+    expect_words(&error, "too large");
+}
+
 static void snapshots_of_others(void **state) {
     if (geteuid() != 0) {
         print_message("no right to give files away: skipped\n");
@@ -399,6 +469,9 @@ int main(void) {
         TEST(links_are_not_followed),
         TEST(links_are_not_read),
         TEST(question_of_others),
+        TEST(one_runs_at_a_time),
+        TEST(locks_of_the_dead),
+        TEST(progress_is_replaced),
         TEST(snapshots_of_others),
         TEST(umask_is_respected),
         TEST(directory_is_made),
