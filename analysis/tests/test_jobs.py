@@ -21,15 +21,15 @@ from wavecut.report import steps
 from wavecut.trace import RECEIVE, SEND, UNKNOWN, Trace
 
 BUILD = os.environ.get("TESTS_BUILD")
-JOBS = {"heat": (4, ["heat", "--steps=300", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=100", "--size=64", "--slow=0.01"]),
-        "phold16": (16, ["phold", "--steps=12", "--size=192", "--slow=0.01"]), "tokens": (3, ["tokens", "--steps=4000", "--slow=0.05"])}
+JOBS = {"heat": (4, ["heat", "--steps=500", "--size=256", "--slow=1"]), "phold": (4, ["phold", "--steps=120", "--size=64", "--slow=0.01"]),
+        "phold16": (16, ["phold", "--steps=20", "--size=192", "--slow=0.01"]), "tokens": (3, ["tokens", "--steps=8000", "--slow=0.05"])}
 
 
 def launch(directory, ranks, command, **settings):
     """Runs a job to its end, with a trace."""
     with open(f"{ROOT}/../jobs/mpirun.env") as file:
         environment = dict(re.findall(r"^(\w+)=(\S*)$", file.read(), re.MULTILINE))
-    environment.update({f"WAVECUT_{name}": value for name, value in settings.items()}, WAVECUT_DIR=str(directory), WAVECUT_TRACE="20000")
+    environment.update({f"WAVECUT_{name}": value for name, value in settings.items()}, WAVECUT_DIR=str(directory), WAVECUT_TRACE="12000")
     result = subprocess.run(["mpirun.openmpi", "-n", str(ranks), *command], env={**os.environ, **environment}, text=True, capture_output=True,
                             timeout=120, cwd=os.path.dirname(directory))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -75,6 +75,8 @@ def test_trace(job):
     directory, _, _ = job
     checkpoints, checked = wavecut.open(directory), 0
     for number in checkpoints:
+        if checked == 3:
+            break
         with checkpoints[number] as snapshot:
             trace = Trace(snapshot)
             if trace.dropped.any() or (snapshot.trace["sequence"][snapshot.trace["kind"] == RECEIVE] == UNKNOWN).any():
