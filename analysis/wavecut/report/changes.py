@@ -60,11 +60,11 @@ def _traffic(old, new):
     return text
 
 
-def _picture(old, new, name):
+def _picture(old, new, name, pixels):
     """A picture of new - old, for what has the same shape and fits."""
     if name not in old or old[name].shape != new[name].shape or old[name].dtype != new[name].dtype or new[name].nbytes > WHOLE:
         return None
-    before, after = plane(old[name]), plane(new[name])
+    before, after = plane(old[name], pixels), plane(new[name], pixels)
     with np.errstate(all="ignore"):
         change = after._replace(values=after.values - before.values)
     if (change.values == change.values.flat[0]).all():
@@ -72,10 +72,10 @@ def _picture(old, new, name):
     return picture(f"change of {name}", change, CHANGE_COLOURS, symmetric=True)
 
 
-def draw(old, new):
-    """The table, the traffic, and pictures of the change in the arrays that have pictures."""
+def draw(old, new, pixels):
+    """The table, the traffic, and pictures of the change in the arrays that have pictures, of so many pixels along an axis."""
     rows = [_row(old, new, name) for name in sorted(set(old) | set(new))[:ROWS]]
-    figures = [_picture(old, new, name) for name in chosen(new)[0]]
+    figures = [_picture(old, new, name, pixels) for name in chosen(new)[0]]
     return [tag("p", _traffic(old, new)), table(["array", "changed", "greatest change", "mean change"], rows,
                                                 f"From snapshot {old.id} to {new.id}"),
             tag("div", figures, class_="pictures")]

@@ -11,7 +11,7 @@ from .units import ranks as rank_list
 from .units import several, short, size, value
 
 WHOLE = 16 << 20  # bytes; of larger arrays a sample is read
-PIXELS = 256  # of a picture along an axis
+PIXELS, FEWER_PIXELS = 256, 128  # of a picture along an axis: of a snapshot that the page shows at once, and of the others
 PICTURES = 6  # of a snapshot
 ROWS = 200  # of the table
 COLOURS, CHANGE_COLOURS = "viridis", "RdBu_r"
@@ -30,28 +30,27 @@ def _real(values):
     return values.astype(np.float64)
 
 
-def _thinned(array, lead):
-    """The last two axes of an array (one, if it has one) at the indices `lead` of the others, with at most about PIXELS x PIXELS
-    elements of a large one."""
+def _thinned(array, lead, pixels):
+    """The last two axes of an array (one, if it has one) at the indices `lead` of the others, with at most pixels x pixels elements."""
     shape = array.shape[len(lead):]
     whole = int(np.prod(shape)) * array.dtype.itemsize <= WHOLE
     if whole:
         values = array[lead + (slice(None),) * len(shape)]
-        return values if len(shape) == 1 else values[tuple(slice(None, None, max(1, -(-n // PIXELS))) for n in shape)]
+        return values if len(shape) == 1 else values[tuple(slice(None, None, max(1, -(-n // pixels))) for n in shape)]
     if len(shape) == 1:  # windows: a stride would touch each page
         starts = np.linspace(0, shape[0] - 2048, 512).astype(np.int64)
         return np.concatenate([array[lead + (slice(int(s), int(s) + 2048),)] for s in starts])
-    rows, columns = (max(1, -(-n // PIXELS)) for n in shape)
+    rows, columns = (max(1, -(-n // pixels)) for n in shape)
     return array[lead + (slice(None, None, rows), slice(None))][:, ::columns]
 
 
-def plane(array):
-    """The Plane of an array, or None if there is nothing to draw."""
+def plane(array, pixels):
+    """The Plane of an array for a picture of so many pixels along an axis, or None if there is nothing to draw."""
     if array.size < 2 or array.dtype.kind not in "biufc":
         return None
     flat = min(array.ndim, 2)
     lead = tuple(n // 2 for n in array.shape[:array.ndim - flat])
-    values = _real(_thinned(array, lead))
+    values = _real(_thinned(array, lead, pixels))
     words = [] if array.ndim <= 2 else [f"the slice [{', '.join(map(str, lead))}] of {'x'.join(map(str, array.shape))}"]
     words += ["absolute values"] if array.dtype.kind == "c" else []
     words += ["a sample"] if values.size < int(np.prod(array.shape[-flat:])) else []
@@ -156,8 +155,8 @@ def _sample(array):
     if array.nbytes <= WHOLE:
         return array[...]
     if array.ndim == 1:
-        return _thinned(array, ())
-    return _thinned(array, tuple(n // 2 for n in array.shape[:-2]))
+        return _thinned(array, (), PIXELS)
+    return _thinned(array, tuple(n // 2 for n in array.shape[:-2]), PIXELS)
 
 
 def _type_name(array):
@@ -192,10 +191,10 @@ def chosen(snapshot):
     return best[:PICTURES], max(len(best) - PICTURES, 0)
 
 
-def draw(snapshot):
-    """The table of arrays and their pictures."""
+def draw(snapshot, pixels):
+    """The table of arrays and their pictures, of so many pixels along an axis."""
     names, others = chosen(snapshot)
-    planes = {name: plane(snapshot[name]) for name in names}
+    planes = {name: plane(snapshot[name], pixels) for name in names}
     figures = [picture(name, what) for name, what in planes.items() if not _uniform(what)]
     note = [f"Not drawn, since all elements are the same: {short(', '.join(n for n in names if _uniform(planes[n])))}."] if len(figures) < len(names) else []
     note = " ".join(note + [f"{several(others, 'more array')} without a picture."] * bool(others))

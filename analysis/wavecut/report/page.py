@@ -107,17 +107,17 @@ def _details(summary, before, is_open):
     """All about one snapshot. before: the Summary of the one before it, or None."""
     with Snapshot(summary.file) as snapshot:
         trace = Trace(snapshot) if snapshot.trace is not None and len(snapshot.trace) else None
-        found = summary.violations
+        found, pixels = summary.violations, fields.PIXELS if is_open else fields.FEWER_PIXELS
         about = (f"{short(snapshot.utc, 40)}, {several(snapshot.size, 'rank')}, {short(snapshot.cut, 40)} cut, {size(summary.state)} of state, "
                  f"{several(summary.in_flight, 'message')} in flight. {short(snapshot.mpi_library.partition(chr(10))[0])}")
         parts = [tag("p", about), _verdict(found, trace), _part("The cut", _cut_part, snapshot, trace, found)]
         if trace and snapshot.size <= steps.RANKS:
             parts.append(_part("Step by step", steps.draw, trace))
         parts += [_part("Who delayed it", phases.draw, snapshot), _part("Channels", matrix.draw, snapshot, found),
-                  _part("Arrays", fields.draw, snapshot)]
+                  _part("Arrays", fields.draw, snapshot, pixels)]
         if before:
             with Snapshot(before.file) as earlier:
-                parts.append(_part(f"What changed since snapshot {before.id}", changes.draw, earlier, snapshot))
+                parts.append(_part(f"What changed since snapshot {before.id}", changes.draw, earlier, snapshot, pixels))
         word, style = overview.status(summary)
         title = tag("summary", tag("h2", f"Snapshot {summary.id}"), " ", tag("span", word, class_=f"badge {style}"))
         return tag("details", title, parts, id=_anchor(summary), open="open" if is_open else None)
