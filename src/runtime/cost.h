@@ -2,10 +2,10 @@
 /*
  * What snapshots cost the program, measured. No MPI, no clock: times are handed in, in ns.
  *
- * Programs that go in steps lose what a snapshot makes its steps longer: the stall, and what the writer takes of
- * processor, memory and network. So the steps from before the request to after the commit are compared with those of
- * the quiet time before. Whole steps, since a step may be longer than a snapshot takes. In programs without steps only
- * the stall is known.
+ * A program loses what a snapshot makes its steps longer (from safe point to safe point): the stall, what the writer takes
+ * of processor, memory and network, and what the library does while an attempt is under way. So the steps from before the
+ * request to after the commit are compared with those of the quiet time before. Whole steps, since a step may be longer
+ * than a snapshot takes. As long as the program doesn't pass safe points only the stall is known.
  */
 #ifndef WC_RUNTIME_COST_H
 #define WC_RUNTIME_COST_H
@@ -37,10 +37,8 @@ typedef struct wc_cost {
     size_t count;
 } wc_cost;
 
-/*
- * Now and then, with the number of the step (always the same one in a program without steps) and whether a snapshot is
- * under way. True: what the last one cost is known now.
- */
+/* Now and then, with the number of the step and whether a snapshot is under way. True: what the last one cost is known
+ * now. */
 bool wc_cost_look(wc_cost *cost, int64_t step, bool busy, int64_t now);
 
 /* A snapshot is committed: the longest stall of a rank, and the time since the request. */

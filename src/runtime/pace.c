@@ -122,7 +122,7 @@ void wc_pace_tick(int64_t now) {
     if (!P.now.automatic)
         return;
     bool busy = wc_core_busy(&L.core) || wc_snapshot_busy();
-    if (wc_cost_look(&P.cost, L.immediate ? 0 : L.core.step, busy, now))
+    if (wc_cost_look(&P.cost, L.core.step, busy, now))
         choose(now);
     if (P.has_history && now >= P.next_seen) {
         P.next_seen = now + SEEN_NS;
