@@ -76,8 +76,9 @@ const char *wavecut_error_text(void);
  * Starts checkpointing for the ranks of `comm`. Collective over `comm`, after MPI_Init and once per process (a
  * second call on a congruent communicator is counted, and so is its wavecut_finalize).
  *   comm  in   intracommunicator; duplicated, the caller keeps his
- * Reads the settings on the first rank (environment WAVECUT_*, see the README) and gives them to all, chooses the snapshot that the
- * run begins from, and reads and verifies what this rank had, into the memory for the next snapshot.
+ * Reads the settings on the first rank (environment WAVECUT_* and wavecut.conf in the directory, see the README) and
+ * gives them to all, chooses the snapshot that the run begins from, and reads and verifies what this rank had, into
+ * the memory for the next snapshot.
  * On failure the program runs on without checkpoints, and every other call returns WAVECUT_ERR_ORDER.
  * Errors: SETTING, IO (directory), FINISHED, MPI, UNSUPPORTED, ORDER.
  */
