@@ -73,7 +73,8 @@ def _array(file, name, what, ranks):
     file[f"index/{name}"], file[f"blocks/{name}"] = index, np.array(blocks, "<u8")
 
 
-def _datasets(group):
+def datasets(group):
+    """All datasets in a group and its groups."""
     found = []
     group.visititems(lambda name, node: found.append(node) if isinstance(node, h5py.Dataset) else None)
     return found
@@ -83,7 +84,7 @@ def seal(path, version=trailer.VERSION):
     """Appends the trailer to an HDF5 file."""
     with h5py.File(path, "r") as file:
         extents = sorted((d.id.get_offset(), d.id.get_storage_size(), 0 if d.name.startswith("/state/") or d.name == "/channels/payload" else 1)
-                         for d in _datasets(file) if d.name != "/program" and d.id.get_offset() is not None and d.id.get_storage_size())
+                         for d in datasets(file) if d.name != "/program" and d.id.get_offset() is not None and d.id.get_storage_size())
     end, at, metadata, tables = os.path.getsize(path), 0, b"", []
     with open(path, "rb") as file:  # not all of it: it may be large and sparse
         for offset, size, kind in extents + [(end, 0, 0)]:

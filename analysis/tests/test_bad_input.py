@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is no good snapshot is refused with a clear text, by the API and by the command, never with a traceback."""
 import os
+import random
 import struct
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 
 import make
 import wavecut
+from conftest import field
 from wavecut.report.command import main
 
 
@@ -148,6 +150,27 @@ def test_bad(tmp_path, capsys, write, error, words):
     assert "1 of 1 snapshot can't be used" in capsys.readouterr().err
     assert main([str(path), "-o", "/dev/null"]) == 1
     assert str(path) in capsys.readouterr().err
+
+
+def test_any_bytes_in_any_dataset(tmp_path):
+    """What changes a dataset and makes the hashes anew gets a page, with whatever on it."""
+    source = make.write(tmp_path / "source.h5", **make.notes().contents(), state={"u": make.rows(field(1), 3), "p": [np.arange(5.0)] * 3})
+    with open(source, "rb") as file:
+        data = file.read()
+    end = len(data) - struct.unpack("<Q", data[-8:])[0]
+    with h5py.File(source) as file:
+        spans = [(d.id.get_offset(), d.id.get_storage_size()) for d in make.datasets(file) if d.id.get_offset()]
+    (tmp_path / "ckpt").mkdir()
+    for seed in range(2000 if os.environ.get("TESTS_FULL") else 40):
+        choose, changed = random.Random(seed), bytearray(data[:end])
+        for _ in range(choose.randrange(1, 6)):
+            offset, size = choose.choice(spans)
+            at, width = offset + choose.randrange(size), choose.choice((1, 4, 8))
+            value = choose.choice((0, 1, 255, 2**31, 2**32 - 1, 2**63, 2**64 - 1, choose.getrandbits(64)))
+            changed[at:at + width] = struct.pack("<Q", value)[:width]
+        (tmp_path / "ckpt/wavecut-000001.h5").write_bytes(changed[:end])
+        make.seal(tmp_path / "ckpt/wavecut-000001.h5")
+        assert main([str(tmp_path / "ckpt"), "-o", str(tmp_path / "page.html")]) in (0, 1), seed
 
 
 def test_a_good_one_beside_a_bad_one(tmp_path):

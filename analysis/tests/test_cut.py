@@ -150,7 +150,13 @@ def test_a_trace_that_goes_in_a_circle(tmp_path):
     assert main([str(tmp_path), "-o", "/dev/null"]) == 0
 
 
-@pytest.mark.parametrize("what", ("unknown rank", "index", "no record"))
+def huge_count(file):
+    rows = file["trace/index"][...]
+    rows["count"][1] = 2**47  # of which an array would not fit into any memory
+    file["trace/index"][...] = rows
+
+
+@pytest.mark.parametrize("what", ("unknown rank", "index", "no record", "huge count"))
 def test_damaged_trace(tmp_path, what):
     contents = make.notes().contents()
     events = contents["events"]
@@ -158,6 +164,8 @@ def test_damaged_trace(tmp_path, what):
         events["peer"][3] = 99
     elif what == "no record":
         contents["events"] = events[~((events["kind"] == RECORD) & (events["rank"] == 1))]
+    elif what == "huge count":
+        contents["change"] = huge_count
     else:
         events["rank"][0] = 1
     with pytest.raises(wavecut.Damaged, match="/trace/"):

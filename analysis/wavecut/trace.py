@@ -23,11 +23,11 @@ class Trace:
 
     def __init__(self, snapshot):
         self.events, index, self.size = snapshot.trace, snapshot.trace_index, snapshot.size
-        self.first, counts = index["first"].astype(np.int64), index["count"].astype(np.int64)
-        self.dropped, self.end = index["dropped"].astype(np.int64), self.first + counts
         rank = self.events["rank"]
-        if len(index) != self.size or not np.array_equal(np.repeat(np.arange(self.size), np.maximum(counts, 0)), rank) \
-                or not np.array_equal(self.first, np.cumsum(counts) - counts):
+        counts = np.bincount(rank, minlength=self.size)
+        self.first, self.end, self.dropped = np.cumsum(counts) - counts, np.cumsum(counts), index["dropped"].astype(np.int64)
+        if len(index) != self.size or not np.array_equal(counts, index["count"]) or not np.array_equal(self.first, index["first"]) \
+                or (np.diff(rank.astype(np.int64)) < 0).any():
             raise Damaged(f"{snapshot.path}: /trace/index does not fit /trace/events")
         self.record = np.full(self.size, -1)
         records = np.flatnonzero(self.events["kind"] == RECORD)

@@ -33,7 +33,7 @@ def summarize(file):
 
 def unreadable(file, number, error):
     """The Summary of a file that should be snapshot `number`."""
-    return Summary(file, number, str(error), *[None] * (len(Summary._fields) - 3))
+    return Summary(file, number, str(error) or type(error).__name__, *[None] * (len(Summary._fields) - 3))
 
 
 def runs(summaries):

@@ -41,7 +41,7 @@ class Source:
     def _read(number, file):
         try:
             return overview.summarize(file)
-        except Error as error:
+        except (Error, MemoryError) as error:
             return overview.unreadable(file, number, error)
 
     def before(self, summary):
@@ -91,7 +91,7 @@ def _part(title, draw, *arguments):
     """A part of a snapshot's details. What can't be drawn, because the file is not what it should be, says so."""
     try:
         content = draw(*arguments)
-    except (Error, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (Error, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         content = [tag("p", f"This can't be shown: {error or type(error).__name__}", class_="alarm")]
     return tag("section", tag("h3", title), content)
 
