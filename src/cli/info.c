@@ -248,8 +248,11 @@ static wc_status print_channels(const contents *c, wc_error *error) {
         {"communicator", false}, {"from", true},      {"to", true},   {"sent", true},
         {"received", true},      {"in flight", true}, {"bytes", true}};
     char text[64];
-    printf("\n%" PRIu64 " channel%s used, %" PRIu64 " message%s in flight\n", c->sizes.counters,
+    printf("\n%" PRIu64 " channel%s used, %" PRIu64 " message%s in flight", c->sizes.counters,
            c->sizes.counters == 1 ? "" : "s", c->sizes.messages, c->sizes.messages == 1 ? "" : "s");
+    if (c->sizes.traced)
+        printf(", %" PRIu64 " events in the trace", c->sizes.events);
+    putchar('\n');
     if (!c->sizes.messages)
         return WC_OK;
     cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
@@ -379,6 +382,7 @@ static wc_status print_json(const contents *c, const char *path, wc_error *error
     if (error->status == WC_OK && put_ranks(c, error) == WC_OK && put_channels(c, error) == WC_OK &&
         put_comms(c, error) == WC_OK) {
         cli_json_put("messages_in_flight", cli_json_number(c->sizes.messages));
+        cli_json_put("events", c->sizes.traced ? cli_json_number(c->sizes.events) : json_null());
         cli_json_end();
     }
     return error->status;

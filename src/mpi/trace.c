@@ -8,7 +8,9 @@
 
 #define UNKNOWN UINT64_MAX
 
-enum { MOST_STREAMS = 65536 };
+#ifndef WC_TRACE_STREAMS
+#define WC_TRACE_STREAMS 65536 /* at most */
+#endif
 
 /* A receive from its posting until its place in its stream is known. */
 typedef struct wc_traced {
@@ -108,7 +110,7 @@ static wc_stream *stream_of(wc_comm *comm, wc_direction direction, int peer, int
 }
 
 static bool are_too_many(void) {
-    return T.streams[WC_IN].count + T.streams[WC_OUT].count > MOST_STREAMS;
+    return T.streams[WC_IN].count + T.streams[WC_OUT].count > WC_TRACE_STREAMS;
 }
 
 void wc_trace_count(wc_comm *comm, int direction, int peer, int tag, uint64_t n) {
@@ -310,7 +312,9 @@ void wc_trace_begin(void) {
     wc_trace_count(out->comm, WC_OUT, out->peer, out->tag, out->sent);
     WC_EACH(&L.core.in_streams, wc_stream, in)
     wc_trace_count(in->comm, WC_IN, in->peer, in->tag, in->handed);
-    for (size_t i = 0; i < n; i++)
+    if (are_too_many())
+        end_trace();
+    for (size_t i = 0; i < n && !T.ended; i++)
         wc_trace_posted((wc_request *)list[i]);
     free(list);
     if (!T.ended)

@@ -9,7 +9,7 @@
 static wc_stream_row *rows; /* of this rank */
 static size_t count;
 
-/* Of a run that was not traced, its messages in flight are numbered, so that both ends go on with the same number. */
+/* Of a run that was not traced, or not to the end, its messages in flight are numbered, so that both ends go on with the same number. */
 static wc_status count_in_flight(wc_error *error) {
     wc_message_row *messages;
     size_t n;
@@ -29,6 +29,20 @@ static wc_status count_in_flight(wc_error *error) {
     return WC_OK;
 }
 
+/* Were all ranks traced, to the end? One whose trace has ended has no numbers any more. */
+static wc_status all_traced(bool *all, wc_error *error) {
+    wc_event_index_row *ranks;
+    size_t n;
+    wc_status status = R.store->reader_event_index(R.chosen, &ranks, &n, error);
+    if (status != WC_OK)
+        return status;
+    *all = n > 0;
+    for (size_t i = 0; i < n; i++)
+        *all = *all && (ranks[i].count || !ranks[i].dropped);
+    free(ranks);
+    return WC_OK;
+}
+
 wc_status wc_sequences_read(wc_error *error) {
     size_t n;
     free(rows);
@@ -36,17 +50,18 @@ wc_status wc_sequences_read(wc_error *error) {
     count = 0;
     if (!R.settings.trace || wc_saved_moves()) /* then nothing is in flight */
         return WC_OK;
-    wc_status status = R.store->reader_streams(R.chosen, &rows, &n, error);
+    bool all = false;
+    wc_status status = all_traced(&all, error);
+    if (status == WC_OK && !all)
+        return count_in_flight(error);
+    if (status == WC_OK)
+        status = R.store->reader_streams(R.chosen, &rows, &n, error);
     if (status != WC_OK)
         return status;
     for (size_t i = 0; i < n; i++)
         if (rows[i].rank == (uint32_t)R.rank)
             rows[count++] = rows[i];
-    if (n)
-        return WC_OK;
-    free(rows);
-    rows = NULL;
-    return count_in_flight(error);
+    return WC_OK;
 }
 
 void wc_sequences_go_on(void) {

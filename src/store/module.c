@@ -30,6 +30,7 @@ static wc_store_api api = {
     .reader_check_move = wc_reader_check_move,
     .reader_verify = wc_reader_verify,
     .conf_parse = wc_conf_parse,
+    .reader_event_index = wc_reader_event_index,
     .reader_streams = wc_reader_streams,
     .reader_consistency = wc_reader_consistency,
 };

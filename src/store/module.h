@@ -8,7 +8,7 @@
 #include "store.h"
 
 /* Raised with every change of this struct or of a type in its calls. */
-#define WC_STORE_ABI 10
+#define WC_STORE_ABI 11
 
 typedef struct wc_store_api {
     uint32_t abi;
@@ -49,6 +49,8 @@ typedef struct wc_store_api {
                                    wc_error *error);
     wc_status (*reader_verify)(wc_reader *reader, wc_verdict *verdict, wc_error *error);
     wc_conf_parser *conf_parse;
+    wc_status (*reader_event_index)(wc_reader *reader, wc_event_index_row **rows, size_t *count,
+                                    wc_error *error);
     wc_status (*reader_streams)(wc_reader *reader, wc_stream_row **rows, size_t *count,
                                 wc_error *error);
     wc_status (*reader_consistency)(wc_reader *reader, wc_consistency *result, wc_error *error);

@@ -108,6 +108,36 @@ static void soft_link_of_a_group(void **state) {
     expect_refused(c, "/channels/counters is missing or not what it should be");
 }
 
+/* Of a trace all is there, or nothing. */
+static void part_of_a_trace(void **state) {
+    crafted *c = *state;
+    assert_true(H5Ldelete(c->h5, "/trace/streams", H5P_DEFAULT) >= 0);
+    expect_refused(c, "/trace/streams is missing or not what it should be");
+}
+
+static void soft_link_of_a_trace(void **state) {
+    crafted *c = *state;
+    assert_true(H5Lmove(c->h5, "/trace", c->h5, "/elsewhere", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    assert_true(H5Lcreate_soft("/elsewhere", c->h5, "/trace", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    expect_refused(c, "/trace/events is missing or not what it should be");
+}
+
+static void other_index_of_a_trace(void **state) {
+    crafted *c = *state;
+    assert_true(H5Lmove(c->h5, "/trace/index", c->h5, "/elsewhere", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    hid_t old = H5Dopen2(c->h5, "/elsewhere", H5P_DEFAULT), type = H5Dget_type(old);
+    hsize_t none = 0;
+    hid_t space = H5Screate_simple(1, &none, NULL);
+    hid_t set =
+        H5Dcreate2(c->h5, "/trace/index", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(set >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(old);
+    expect_refused(c, "/trace/index has not one row for each rank");
+}
+
 static void soft_link_in_state(void **state) {
     crafted *c = *state;
     assert_true(H5Lcreate_soft("/state/step", c->h5, "/state/x", H5P_DEFAULT, H5P_DEFAULT) >= 0);
@@ -279,6 +309,9 @@ int main(void) {
         TEST(untouched),
         TEST(soft_link),
         TEST(soft_link_of_a_group),
+        TEST(part_of_a_trace),
+        TEST(soft_link_of_a_trace),
+        TEST(other_index_of_a_trace),
         TEST(soft_link_in_state),
         TEST(external_link),
         TEST(external_link_in_state),

@@ -70,7 +70,8 @@ static void tell_seed(int number) {
 
 int main(int argc, char **argv) {
     arguments a = {.seeds = 1000, .first = 1};
-    unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0, traces = 0;
+    unsigned commits[2] = {0}, voids[2] = {0}, by_reason[64] = {0}, problems = 0, traces = 0,
+             ended = 0;
     const struct argp argp = {.options = argp_options,
                               .parser = parse,
                               .doc = "The protocol core under seeded schedules."};
@@ -82,6 +83,7 @@ int main(int argc, char **argv) {
         sim_run(&(sim_options){
             .seed = seed, .verbose = a.verbose, .traced = a.traced, .fault = a.fault});
         traces += J.traces;
+        ended += J.ended;
         commits[J.immediate] += J.commits;
         for (int i = 0; i < 64; i++) {
             by_reason[i] += J.voids[i];
@@ -95,7 +97,8 @@ int main(int argc, char **argv) {
                a.fault ? " --break " : "", a.fault ? a.fault : "");
     }
     if (a.traced)
-        printf("%u cuts have the vector clocks of their traces\n", traces);
+        printf("%u cuts have the vector clocks of their traces, in others %u traces had ended\n",
+               traces, ended);
     problems += a.traced && !traces;
     for (int i = 0; i < 64; i++)
         if (by_reason[i])

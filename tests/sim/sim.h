@@ -144,7 +144,7 @@ typedef struct sim_job {
     unsigned restarted;      /* times */
     sim_rank at[SIM_RANKS];
     unsigned commits, voids[64];
-    unsigned traces;              /* that were judged */
+    unsigned traces, ended;       /* that were judged; of ranks, that had ended at a cut */
     unsigned in_flight, restored; /* messages: in all cuts, and those that came back */
     uint64_t turns;
     char problem[256];

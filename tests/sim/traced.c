@@ -20,6 +20,7 @@ typedef struct told {
 } told;
 
 static told open[SIM_RANKS], last[SIM_RANKS];
+static bool ended, off; /* the trace of some rank; of all, after a restart from there */
 static int told_by;
 static uint64_t base[SIM_RANKS]; /* events before the restart */
 
@@ -37,11 +38,12 @@ void sim_traced_clear(void) {
     clear(last);
     told_by = 0;
     memset(base, 0, sizeof base);
+    ended = off = false;
 }
 
 void sim_traced_begin(void) {
     const told *t = &last[me->rank];
-    if (!J.options.traced)
+    if (!J.options.traced || off)
         return;
     wc_trace_open(EVENTS);
     for (size_t i = 0; i < t->stream_count && J.restarted; i++) {
@@ -57,6 +59,7 @@ void sim_traced_begin(void) {
 void sim_traced_restart(void) {
     clear(open);
     told_by = 0;
+    off = off || ended;
     for (int i = 0; i < J.ranks; i++)
         base[i] = last[i].clock[i];
 }
@@ -153,8 +156,10 @@ static bool keep_events(told *t) {
 void sim_traced_finished(void) {
     static bool whole;
     told *t = &open[me->rank];
-    if (!J.options.traced || J.members < J.ranks)
+    if (!J.options.traced || J.members < J.ranks || off)
         return;
+    ended = ended || wc_trace_has_ended();
+    J.ended += wc_trace_has_ended();
     whole = (told_by == 0 || whole) & keep_events(t);
     t->stream_count = wc_trace_streams(NULL, 0);
     t->streams = malloc((t->stream_count + 1) * sizeof *t->streams);

@@ -29,18 +29,28 @@ def stream(event):
 class Past:
     """rows: those of read(), perhaps changed."""
 
-    def __init__(self, rows, index):
+    def __init__(self, rows, index, streams):
         self.rows = rows
+        self.counted = {stream(s): int(s["count"]) for s in streams if s["kind"] == SEND}
         self.ranks = [range(int(i["first"]), int(i["first"] + i["count"])) for i in index]
         kinds = rows["kind"]
         self.records = [max((e for e in r if kinds[e] == RECORD), default=None) for r in self.ranks]
         self.sends = {}
         for e in np.flatnonzero(kinds == SEND):
             self.sends[stream(rows[e]), int(rows[e]["sequence"])] = int(e)
+        self.last = {of: sequence for of, sequence in sorted(self.sends)}
 
     def send_of(self, e):
         row = self.rows[e]
         return self.sends.get((stream(row), int(row["sequence"]))) if row["kind"] == RECEIVE else None
+
+    def is_late(self, e):
+        """Was what it has received sent when the sender's trace had been saved?"""
+        row = self.rows[e]
+        if row["kind"] != RECEIVE or self.send_of(e) is not None or row["sequence"] == UNKNOWN:
+            return False
+        of = stream(row)
+        return row["sequence"] > self.last[of] if of in self.last else row["sequence"] >= self.counted.get(of, UNKNOWN)
 
     def of(self, event):
         """All events that happened before one, itself included."""
@@ -61,7 +71,7 @@ class Past:
         """Definition 1.2: what happened before an event of the cut is in it."""
         cut = [set(range(r.start, record + 1)) for r, record in zip(self.ranks, self.records)]
         inside = set().union(*cut)
-        return all(self.of(record) <= inside for record in self.records)
+        return all(past <= inside and not any(map(self.is_late, past)) for past in map(self.of, self.records))
 
     def orphans(self):
         """The messages received in the cut and sent behind it, as (comm, source, destination, tag, sequence, bytes)."""
@@ -69,7 +79,7 @@ class Past:
         for rank, events in enumerate(self.ranks):
             for e in range(events.start, self.records[rank]):
                 send = self.send_of(e)
-                if send is not None and send > self.records[int(self.rows[send]["rank"])]:
+                if self.is_late(e) or (send is not None and send > self.records[int(self.rows[send]["rank"])]):
                     found.add((*stream(self.rows[e]), int(self.rows[e]["sequence"]), int(self.rows[e]["bytes"])))
         return found
 
@@ -77,7 +87,7 @@ class Past:
 def problems(path):
     """What is wrong with the trace of a snapshot of a whole run."""
     rows, index, streams, _, flying = read(path)
-    past = Past(rows, index)
+    past = Past(rows, index, streams)
     known = None not in past.records  # else they had no room any more
     wrong = [] if not known or past.is_consistent() else [f"not a consistent cut: {sorted(past.orphans())[:3]}"]
     pairs = collections.Counter()
