@@ -14,7 +14,7 @@
 /* Until the first snapshot has been taken: how fast a rank's state is copied, and the least that one costs. */
 static const double COPY_BYTES_S = 1e9, LEAST_COST_S = 1e-3;
 
-/* How often the history is touched. */
+/* How often the history is touched, and with each snapshot. */
 static const int64_t SEEN_NS = 15000000000;
 
 static struct {
@@ -104,6 +104,12 @@ static void open_history(void) {
         wc_log_job(WC_LOG_ERROR, "how often this job fails can't be learnt: %s", error.text);
 }
 
+static void be_seen(int64_t now) {
+    P.next_seen = now + SEEN_NS;
+    if (P.has_history)
+        wc_history_seen(R.settings.dir);
+}
+
 /* ---- calls ---- */
 
 void wc_pace_start(int64_t now) {
@@ -124,17 +130,17 @@ void wc_pace_tick(int64_t now) {
     bool busy = wc_core_busy(&L.core) || wc_snapshot_busy();
     if (wc_cost_look(&P.cost, L.core.step, busy, now))
         choose(now);
-    if (P.has_history && now >= P.next_seen) {
-        P.next_seen = now + SEEN_NS;
-        wc_history_seen(R.settings.dir);
-    }
+    if (now >= P.next_seen)
+        be_seen(now);
 }
 
 void wc_pace_committed(double stall_s, double latency_s) {
     if (!P.now.automatic)
         return;
+    int64_t now = wc_layer_now();
     wc_cost_committed(&P.cost, stall_s, latency_s);
-    choose(wc_layer_now());
+    choose(now);
+    be_seen(now);
 }
 
 void wc_pace_stop(void) {
