@@ -236,7 +236,7 @@ int wc_setting_near(const char *name) {
     if (strncasecmp(name, WC_SETTING_PREFIX, strlen(WC_SETTING_PREFIX)) == 0)
         name += strlen(WC_SETTING_PREFIX);
     for (; name[n] && n < sizeof plain - 1; n++)
-        plain[n] = name[n] == '-' ? '_' : (char)tolower((unsigned char)name[n]);
+        plain[n] = (char)(name[n] == '-' ? '_' : tolower((unsigned char)name[n]));
     plain[n] = '\0';
     int nearest = -1;
     size_t nearest_off = 1 + n / 4 + 1;
