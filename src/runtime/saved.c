@@ -127,15 +127,17 @@ wc_status wc_saved_open(const char *path, wc_error *error) {
 
 /* ---- for the program ---- */
 
-/* What is staged is the copy of what the program protects. */
+/* What is staged is the copy of what the program protects. What a callback gets must be aligned. */
 static void adopt(wc_region *copy) {
     wc_region *r = wc_regions_find(&R.regions, copy->name);
-    void *staged = copy->address;
-    if (r->save)
+    char *staged = copy->address, *place = staged - copy->skew;
+    if (r->save) {
         r->count = copy->count;
+        memmove(place, staged, wc_region_bytes(copy));
+    }
     r->skew = copy->skew;
     *copy = *r;
-    copy->address = staged;
+    copy->address = r->save ? place : staged;
 }
 
 /* How many bytes there are for callbacks, and where in the file, the snapshot says. */
@@ -145,10 +147,12 @@ static wc_status look_up(wc_region *r, wc_error *error) {
     wc_status status = wc_saved_row(array, &row, error);
     if (status != WC_OK)
         return status;
-    if (r->save)
+    if (r->save) {
         r->count = row.count;
-    if (!wc_saved_moves())
+        r->skew = 0; /* what it gets must be aligned */
+    } else if (!wc_saved_moves()) {
         r->skew = R.store->reader_place(R.chosen, array, &row) % WC_STORE_PAGE;
+    }
     return WC_OK;
 }
 
