@@ -82,7 +82,7 @@ static const struct argp_option list[] = {
     {"restarts", 'r', "N", 0, "how often a job that has failed is started again, 100 if not said",
      0},
     {"backoff", 'b', "TIME", 0,
-     "how long to wait before a restart, 1 s if not said; doubled by each further failure until "
+     "how long to wait before a restart, 5 s if not said; doubled by each further failure until "
      "there "
      "is a newer snapshot",
      0},
@@ -123,7 +123,7 @@ const struct argp run_argp = {
            "DIR; 128 + N signal N."};
 
 run_options run_options_parse(int argc, char **argv) {
-    run_options o = {.restarts = 100, .backoff_s = 1, .margin_s = 120};
+    run_options o = {.restarts = 100, .backoff_s = 5, .margin_s = 120};
     argp_parse(&run_argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
     return o;
 }
