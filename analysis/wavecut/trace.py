@@ -48,9 +48,9 @@ class Trace:
         found = np.where(self.other >= 0, self.before[self.other], -1)
         counts = {tuple(row[:5]): row[5] for row in streams[["kind", "rank", "peer", "tag", "comm", "count"]].tolist()}
         used = set(map(tuple, streams[["rank", "comm"]].tolist()))
-        lonely = (self.events["kind"] <= RECEIVE) & (self.other < 0) & (self.events["sequence"] != UNKNOWN)
-        for row in np.flatnonzero(lonely):
-            rank, kind, peer, tag, comm, sequence = self.events[row][["rank", "kind", "peer", "tag", "comm", "sequence"]].tolist()
+        lonely = np.flatnonzero((self.events["kind"] <= RECEIVE) & (self.other < 0) & (self.events["sequence"] != UNKNOWN))
+        columns = (self.events[name][lonely].tolist() for name in ("rank", "kind", "peer", "tag", "comm", "sequence"))
+        for row, rank, kind, peer, tag, comm, sequence in zip(lonely.tolist(), *columns):
             if (peer, comm) in used:
                 found[row] = sequence < counts.get((_SENT if kind == RECEIVE else _RECEIVED, peer, rank, tag, comm), 0)
         return found
