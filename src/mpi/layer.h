@@ -529,6 +529,8 @@ int wc_receive_wait(void *buffer, int count, MPI_Datatype type, int source, int 
 
 /* Is a message of it held by the application? */
 bool wc_matched_on(const wc_mpi_comm *c);
+/* The receives of those, which are not outstanding yet. Returns how many there are. */
+size_t wc_matched_list(wc_recv **list, size_t room);
 
 /* ---- persistent.c ---- */
 

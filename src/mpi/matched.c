@@ -35,6 +35,14 @@ bool wc_matched_on(const wc_mpi_comm *c) {
     return h;
 }
 
+size_t wc_matched_list(wc_recv **list, size_t room) {
+    size_t n = 0;
+    for (wc_held *h = held; h; h = h->next)
+        if (n++ < room)
+            list[n - 1] = &h->request->recv;
+    return n;
+}
+
 /* ---- probes ---- */
 
 static wc_held *hold(wc_mpi_comm *c, const MPI_Status *status, const char *call) {

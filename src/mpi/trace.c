@@ -304,10 +304,17 @@ bool wc_trace_open(size_t events) {
     return T.ring;
 }
 
+static int by_order(const void *a, const void *b) {
+    const wc_recv *x = *(wc_recv *const *)a, *y = *(wc_recv *const *)b;
+    return x->order < y->order ? -1 : 1;
+}
+
 void wc_trace_begin(void) {
-    size_t n = wc_request_list(NULL, 0);
+    size_t posted = wc_request_list(NULL, 0), n = posted + wc_matched_list(NULL, 0);
     wc_recv **list = wc_core_alloc((n + 1) * sizeof *list);
-    wc_request_list(list, n); /* what was posted on the FAST way has given back its places now */
+    wc_request_list(list, posted); /* those of the FAST way have given back their places now */
+    wc_matched_list(list + posted, n - posted);
+    qsort(list, n, sizeof *list, by_order);
     WC_EACH(&L.core.out_streams, wc_stream, out)
     wc_trace_count(out->comm, WC_OUT, out->peer, out->tag, out->sent);
     WC_EACH(&L.core.in_streams, wc_stream, in)
