@@ -211,13 +211,14 @@ static bool read_tables(wc_verification *v) {
     return good;
 }
 
-static void verify_channels(wc_verification *v) {
+/* False: what the tables hold can't be judged. */
+static bool verify_channels(wc_verification *v) {
     if (!read_tables(v))
-        return;
+        return false;
     v->in_flight = calloc(v->counter_count + 1, sizeof *v->in_flight);
     if (!v->in_flight) {
         wc_error_set(&v->error, WC_ERR_MEMORY, "no memory to verify %.300s", v->reader->path);
-        return;
+        return false;
     }
     qsort(v->counters, v->counter_count, sizeof *v->counters, by_channel);
     qsort(v->comms, v->comm_count, sizeof *v->comms, by_uid);
@@ -226,21 +227,21 @@ static void verify_channels(wc_verification *v) {
         verify_message(v, &v->messages[i]);
     for (size_t i = 0; i < v->counter_count && v->error.status == WC_OK; i++)
         verify_counter(v, i);
-    if (v->error.status == WC_OK)
-        verify_cut(v);
+    return v->error.status == WC_OK;
 }
 
 wc_status wc_reader_verify(wc_reader *r, wc_verdict *verdict, wc_error *error) {
     wc_verification v = {.reader = r};
     for (size_t i = 0; i < r->count && v.error.status == WC_OK; i++)
         verify_array(&v, i);
-    if (v.error.status == WC_OK)
-        verify_channels(&v);
+    bool readable = v.error.status == WC_OK && verify_channels(&v);
     free(v.counters);
     free(v.messages);
     free(v.comms);
     free(v.members);
     free(v.in_flight);
+    if (readable) /* it reads for itself */
+        verify_cut(&v);
     if (v.error.status != WC_OK)
         return wc_error_set(error, v.error.status, "%s", v.error.text);
     *verdict = v.verdict;

@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     wavecut_restore(NULL);
     MPI_Wait(&receive, MPI_STATUS_IGNORE);
     MPI_Mrecv(&in[1], 1, MPI_INT, &message, MPI_STATUS_IGNORE);
-    MPI_Waitall(3, sends, MPI_STATUSES_IGNORE);
+    for (int i = 0; i < 3; i++)
+        MPI_Wait(&sends[i], MPI_STATUS_IGNORE);
     wavecut_request();
     while (!info.committed) {
         wavecut_safepoint();
