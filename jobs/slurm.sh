@@ -28,6 +28,9 @@ trap 'kill -TERM $run' TERM     # scancel
 while [ -n "$(jobs -rp)" ]; do sleep 1; done # a signal would end a wait, and with it the exit code
 wait $run
 code=$?
-# 75: not finished, but further than before. Any other code: finished, or it is no use to try again.
-[ $code != 75 ] || scontrol requeue "$SLURM_JOB_ID" # refused in a chain, whose next job goes on
+# 75: not finished, but further than before. Any other code: finished, or it is no use to try again. A chain's job is not requeued: the
+# next one goes on. After the requeue only 0 will do: with another status, heard of too early, Slurm takes the job for failed.
+if [ $code = 75 ] && scontrol requeue "$SLURM_JOB_ID"; then
+    exit 0
+fi
 exit $code
