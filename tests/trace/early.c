@@ -26,8 +26,9 @@ int main(int argc, char **argv) {
     MPI_Mrecv(&in[1], 1, MPI_INT, &message, MPI_STATUS_IGNORE);
     for (int i = 0; i < 3; i++)
         MPI_Wait(&sends[i], MPI_STATUS_IGNORE);
-    wavecut_request();
     while (!info.committed) {
+        if (!info.in_progress) /* one that is given up is asked for again */
+            wavecut_request();
         wavecut_safepoint();
         step++;
         wavecut_status_get(&info);
