@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include "../store/progress.h"
+#include "../store/worker.h"
 #include "pace.h"
 #include "runtime.h"
 #include "snapshot.h"
@@ -9,7 +10,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,20 +180,14 @@ static void *write_now_and_then(void *unused) {
     return NULL;
 }
 
-/* No signal of the application's is handled on it. */
 static bool start_thread(void) {
-    sigset_t all, before;
     pthread_condattr_t monotonic;
     pthread_mutex_init(&P.mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&P.stopped, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool started = pthread_create(&P.thread, NULL, write_now_and_then, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
+    return wc_worker_start(&P.thread, write_now_and_then, NULL) == 0;
 }
 
 /* ---- the program's thread ---- */

@@ -3,6 +3,7 @@
 
 #include "copy.h"
 #include "fault.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -92,7 +93,7 @@ static void *copy_ahead(void *unused) {
 void wc_lent_start_copier(void) {
     pthread_mutex_lock(&lock);
     copier.stops = false;
-    copier.runs = copier.runs || pthread_create(&copier.thread, NULL, copy_ahead, NULL) == 0;
+    copier.runs = copier.runs || wc_worker_start(&copier.thread, copy_ahead, NULL) == 0;
     pthread_mutex_unlock(&lock);
 }
 
