@@ -62,7 +62,7 @@ MUTATIONS = [
     ("a marker and a match inside a barrier have an order", PULLED,
      [("if (came || may_have_matched(matched, n, comm, sources[i]))", "if (false)")], 5000),
     ("what MPI matched behind a marker inside a blocking call is not held", PULLED,
-     [("    if (!has_recorded(core))\n        void_held_matched", "    if (false)\n        void_held_matched")], 5000),
+     [("    if (!has_recorded(core))\n        void_held_matched", "    if (false)\n        void_held_matched")], 20000),
     ("tags matched inside a blocking call have an order", PULLED,
      [("        void_unordered(core, matched, n);\n    }\n", "    }\n")], 5000),
     ("a full stash stops the pull though a receive waits", PULLED, [("while ((core->soft || core->probes ||", "while ((core->probes ||")],
