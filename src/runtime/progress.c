@@ -181,12 +181,7 @@ static void *write_now_and_then(void *unused) {
 }
 
 static bool start_thread(void) {
-    pthread_condattr_t monotonic;
-    pthread_mutex_init(&P.mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&P.stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    wc_worker_sleeps(&P.mutex, &P.stopped);
     return wc_worker_start(&P.thread, write_now_and_then, NULL) == 0;
 }
 

@@ -204,9 +204,8 @@ WC_EXPORT wavecut_status wavecut_stored(const char *name, size_t *count, MPI_Dat
                                "belongs between wavecut_init and wavecut_restore");
     wc_error error = {WC_OK, ""};
     const wc_array *arrays;
-    size_t n = R.chosen && name ? R.store->reader_arrays(R.chosen, &arrays) : 0, i = 0;
-    while (i < n && strcmp(arrays[i].name, name) != 0)
-        i++;
+    size_t n = R.chosen && name ? R.store->reader_arrays(R.chosen, &arrays) : 0;
+    size_t i = n ? wc_saved_find(name) : 0;
     wc_index_row row = {0};
     /* On another number of ranks: what all had, but a part of a global array is for the program to choose. */
     bool moves = i < n && wc_saved_moves();

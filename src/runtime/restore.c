@@ -87,13 +87,9 @@ static void check_arrays(wc_error *error) {
         }
         compare(&arrays[i], &row, error);
     }
-    for (size_t k = 0; k < R.regions.count; k++) {
-        size_t i = 0;
-        while (i < n && strcmp(arrays[i].name, R.regions.at[k].name) != 0)
-            i++;
-        if (i == n)
+    for (size_t k = 0; k < R.regions.count; k++)
+        if (wc_saved_find(R.regions.at[k].name) == n)
             differ(error, "\"%s\" is protected, but not in the snapshot", R.regions.at[k].name);
-    }
 }
 
 /* ---- handing over ---- */

@@ -51,11 +51,10 @@ static wc_status read_messages(wc_error *error) {
 
 /* ---- state ---- */
 
-/* Its number among the snapshot's arrays, which has it. */
-static size_t array_of(const wc_region *region) {
+size_t wc_saved_find(const char *name) {
     const wc_array *arrays;
     size_t n = R.store->reader_arrays(R.chosen, &arrays), i = 0;
-    while (i < n && strcmp(arrays[i].name, region->name) != 0)
+    while (i < n && strcmp(arrays[i].name, name) != 0)
         i++;
     return i;
 }
@@ -76,7 +75,7 @@ wc_status wc_saved_row(size_t array, wc_index_row *row, wc_error *error) {
 
 /* `to` NULL: it is only checked. */
 static wc_status read_array(const wc_region *region, void *to, wc_error *error) {
-    size_t array = array_of(region);
+    size_t array = wc_saved_find(region->name);
     if (!wc_saved_moves())
         return R.store->reader_extent(R.chosen, array, (uint32_t)R.rank, to, error);
     if (!region->box.ndims)
@@ -143,7 +142,7 @@ static void adopt(wc_region *copy) {
 /* How many bytes there are for callbacks, and where in the file, the snapshot says. */
 static wc_status look_up(wc_region *r, wc_error *error) {
     wc_index_row row;
-    size_t array = array_of(r);
+    size_t array = wc_saved_find(r->name);
     wc_status status = wc_saved_row(array, &row, error);
     if (status != WC_OK)
         return status;

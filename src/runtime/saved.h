@@ -29,6 +29,9 @@ bool wc_saved_moves(void);
  * NOT_FOUND, DAMAGED, UNSUPPORTED, IO, MEMORY. */
 wc_status wc_saved_open(const char *path, wc_error *error);
 
+/* The number of the array of that name; as many as there are, if there is none. */
+size_t wc_saved_find(const char *name);
+
 /* What an array has for this rank. On another number of ranks that is what it asks for, of a global array, and else what all ranks
  * had. */
 wc_status wc_saved_row(size_t array, wc_index_row *row, wc_error *error);

@@ -170,12 +170,7 @@ static void *look_and_answer(void *unused) {
 }
 
 static bool start_thread(void) {
-    pthread_condattr_t monotonic;
-    pthread_mutex_init(&W.mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&W.stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    wc_worker_sleeps(&W.mutex, &W.stopped);
     int cause = wc_worker_start(&W.thread, look_and_answer, NULL);
     if (cause)
         fprintf(stderr, "wavecut: rank %d: `wavecut waits` gets no answer: no thread (%s)\n",

@@ -2,7 +2,6 @@
 #include "directory.h"
 
 #include "bytes.h"
-
 #include "trailer.h"
 
 #include <dirent.h>
@@ -60,6 +59,11 @@ bool wc_directory_owns(int dir, const char *name) {
     struct stat s;
     return fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(s.st_mode) &&
            s.st_uid == geteuid();
+}
+
+bool wc_directory_vouches(int dir, const struct stat *file) {
+    struct stat owner;
+    return fstat(dir, &owner) == 0 && (file->st_uid == geteuid() || file->st_uid == owner.st_uid);
 }
 
 /* ---- small files ---- */
@@ -190,15 +194,14 @@ static bool is_snapshot(int dir, const char *name, uint64_t *id) {
 }
 
 bool wc_store_is_trusted(const char *dir, uint64_t id) {
-    struct stat file, directory;
+    struct stat file;
     char name[WC_FILE_NAME_BYTES];
     int fd;
     if (wc_directory_open(dir, &fd, NULL) != WC_OK)
         return false;
     wc_file_name(id, false, name);
-    bool trusted =
-        fstat(fd, &directory) == 0 && fstatat(fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
-        (file.st_uid == geteuid() || file.st_uid == directory.st_uid || file.st_uid == 0);
+    bool trusted = fstatat(fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+                   (wc_directory_vouches(fd, &file) || file.st_uid == 0);
     close(fd);
     return trusted;
 }

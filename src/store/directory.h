@@ -5,6 +5,8 @@
 
 #include "store.h"
 
+#include <sys/stat.h>
+
 enum { WC_FILE_NAME_BYTES = 64 };
 
 /* The mark of a finished run while it is being made. */
@@ -21,6 +23,10 @@ wc_status wc_directory_open(const char *dir, int *fd, wc_error *error);
 
 /* Is NAME in the directory a regular file of this user? */
 bool wc_directory_owns(int dir, const char *name);
+
+/* Does a file that was found in the directory belong to this user or to the directory's owner? What others put there, who may have
+ * a right to write to it, decides nothing. */
+bool wc_directory_vouches(int dir, const struct stat *file);
 
 /*
  * Replaces the small file NAME by these bytes, by way of NAME.partial: a reader sees the old or the new one, never a part.

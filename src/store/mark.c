@@ -144,14 +144,12 @@ wc_status wc_store_put_request(const char *dir, wc_error *error) {
 }
 
 bool wc_store_take_request(const char *dir) {
-    struct stat request, owner;
+    struct stat request;
     int fd;
     if (wc_directory_open(dir, &fd, NULL) != WC_OK)
         return false;
-    bool taken = fstat(fd, &owner) == 0 &&
-                 fstatat(fd, REQUEST, &request, AT_SYMLINK_NOFOLLOW) == 0 &&
-                 S_ISREG(request.st_mode) &&
-                 (request.st_uid == geteuid() || request.st_uid == owner.st_uid) &&
+    bool taken = fstatat(fd, REQUEST, &request, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 S_ISREG(request.st_mode) && wc_directory_vouches(fd, &request) &&
                  unlinkat(fd, REQUEST, 0) == 0;
     close(fd);
     return taken;
